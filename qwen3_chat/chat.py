@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 MESSAGE_START = "<|im_start|>"
 """The token with which every message begins in Qwen3's prompt."""
@@ -65,8 +67,7 @@ class StopReason(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(Struct, frozen=True):
     """A function that the model asks for; `arguments` is the JSON object as text.
 
     A call that `is_repaired` was not written in the form that the model was told. If `values_are_text`, the
@@ -79,8 +80,7 @@ class ToolCall:
     values_are_text: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChatMessage:
+class ChatMessage(Struct, frozen=True):
     """One message of a conversation.
 
     `mode_tag` is the soft switch that the app appended; it is stored apart from what was typed, yet always
@@ -104,8 +104,7 @@ class ChatMessage:
         return f"{self.content}{gap}{self.mode_tag.tag}"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens of one turn; `reused_tokens` of the prompt were in the KV cache already."""
 
     prompt_tokens: int = 0
@@ -127,8 +126,7 @@ def sum_usage(usages: Iterable[Usage]) -> Usage:
     return total
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(Struct, frozen=True):
     """Seconds of one turn; `tokens_per_s` is the speed of decoding."""
 
     load_s: float = 0.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -212,6 +211,8 @@ def split_command(line: str, system: str = sys.platform) -> list[str]:
     Raises:
         ValueError: a quotation mark is left open.
     """
+    import shlex
+
     if system != "win32":
         return shlex.split(line)
     lexer = shlex.shlex(line, posix=True, punctuation_chars=False)

@@ -6,8 +6,9 @@ It covers the policy for a chat that no longer fits, the reserved tokens and the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.request import TokenCounts
@@ -26,8 +27,7 @@ class ContextPolicy(StrEnum):
     """A larger context, for which the model is loaded again."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContextPlan:
+class ContextPlan(Struct, frozen=True):
     """The effect of dropping the oldest turns; nothing is dropped unless the user's policy says so.
 
     `dropped_messages` are the indexes of the messages that would have to go, `prompt_tokens` the size of the

@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from qwen3_chat.log_file import MAX_LOG_BYTES, failure_lines, failure_name, log_line, open_log
 from qwen3_chat.texts import t
@@ -22,8 +23,7 @@ MAX_PER_PERIOD = 30
 """The different tracebacks that are written within `REPEAT_S`."""
 
 
-@dataclass(slots=True)
-class _Occurrences:
+class _Occurrences(Struct):
     """A traceback that was written lately, and how often it occurred since."""
 
     written_s: float

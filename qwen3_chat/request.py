@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from qwen3_chat.chat import ChatMessage, ThinkingMode, ThinkingSupport
 from qwen3_chat.sampling import SamplingParams
@@ -40,8 +41,7 @@ N_SEQUENCES = 4
 """The sequences that share a context of llama.cpp: a recurrent layer keeps a state for each of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
+class ToolSpec(Struct, frozen=True):
     """A function that the model may call, described by a JSON object as text.
 
     `schema` has the form `{"type": "function", "function": {…}}`.
@@ -50,8 +50,7 @@ class ToolSpec:
     schema: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(Struct, frozen=True):
     """A request for one reply to a conversation.
 
     `hard_switch` puts the empty think block into the prompt where the mode is `no_think`; the soft switch,
@@ -78,8 +77,7 @@ class ChatRequest:
     """The JSON schema that the answer fits, as JSON; empty for any text."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
+class TokenCounts(Struct, frozen=True):
     """Token counts of a request: what each message adds to the prompt, and the total; exact or estimated."""
 
     per_message: tuple[int, ...]
@@ -87,8 +85,7 @@ class TokenCounts:
     exact: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True):
     """The capabilities of an engine.
 
     With `ends_thinking`, a running reply can be made to answer now. With `requires_calls`, a reply can be
@@ -116,8 +113,7 @@ class KvType(StrEnum):
     Q8_0 = "q8_0"
 
 
-@dataclass(frozen=True, slots=True)
-class PersistenceOptions:
+class PersistenceOptions(Struct, frozen=True):
     """Options for what outlives the engine, in `folder`: snapshots of chats, and the calibration.
 
     All snapshots together take `snapshots_bytes` at most; a chat is saved if evaluating its new tokens again
@@ -131,8 +127,7 @@ class PersistenceOptions:
     calibrates: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Adapter:
+class Adapter(Struct, frozen=True):
     """A LoRA adapter: a file of changes to a model's weights, which are added `scale` times."""
 
     path: str
@@ -146,8 +141,7 @@ class Adapter:
         return name if self.scale == 1 else f"{name} × {self.scale:g}"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadSettings:
+class LoadSettings(Struct, frozen=True):
     """The user's settings for a load; None leaves the choice to the engine.
 
     `n_cpu_moe` is the number of layers, from the first on, whose experts stay in RAM.
@@ -166,8 +160,7 @@ class LoadSettings:
     """True if the draft model was not named by the user, who wants one where it helps: on a GPU."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
+class LoadedModel(Struct, frozen=True):
     """A model that is ready, as its file and llama.cpp, or the server named in `engine`, describe it.
 
     `thinking` is what its chat template tells, None where that is not known; without a soft switch, tags in

@@ -7,14 +7,14 @@ command line and requests to servers follow. Only `engine/worker/sampler.py` kno
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from qwen3_chat.number_range import NumberRange
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingParameter:
+class SamplingParameter(Struct, frozen=True):
     """A parameter under its name, with the range that a chat may choose from."""
 
     name: str
@@ -56,8 +56,7 @@ MAX_SEED: Final = 2**32 - 2
 """The greatest seed; llama.cpp draws one of its own for the number after it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingParams:
+class SamplingParams(Struct, frozen=True):
     """The parameters of a reply; 0 switches `top_k`, `min_p` and `presence_penalty` off."""
 
     temperature: float
@@ -67,8 +66,7 @@ class SamplingParams:
     presence_penalty: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingOverrides:
+class SamplingOverrides(Struct, frozen=True):
     """The parameters that differ from a preset; None leaves the preset's value."""
 
     temperature: float | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+from msgspec import Struct, field
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError, UsageError
@@ -29,8 +29,7 @@ _RESERVED_HEADERS = frozenset({"content-length", "content-type", "host", "transf
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """The address of a server: its own paths begin at `root`, those of the OpenAI protocol at `api`."""
 
     root: str
@@ -130,8 +129,7 @@ class SecretSource(StrEnum):
     FILE = "file"
 
 
-@dataclass(frozen=True, slots=True)
-class SecretReference:
+class SecretReference(Struct, frozen=True):
     """The location of a secret, not the secret itself: `env:NAME`, `keyring:NAME` or `file:PATH`."""
 
     source: SecretSource
@@ -147,8 +145,7 @@ class SecretReference:
         return f"{self.source}:{self.location}"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerProfile:
+class ServerProfile(Struct, frozen=True):
     """A server with everything needed to connect to it; secrets are given by their location.
 
     `verifies_certificate` is true if its certificate is checked. `fallback` is the name of the profile that
@@ -178,8 +175,7 @@ class ConfigErrorFactory(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ServerProfiles:
+class ServerProfiles(Struct, frozen=True):
     """The profiles that can be used, and for each other one the reason why it can't."""
 
     usable: Mapping[str, ServerProfile] = field(default_factory=dict)

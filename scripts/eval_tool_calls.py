@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from qwen3_chat.engine.remote import RemoteEngine, RemoteSettings
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.events import EngineFailed
 from qwen3_chat.models.catalog.sampling_presets import DEMO_SAMPLING
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.servers import Endpoint
 from qwen3_chat.session import ChatSession, SessionEvent, TurnOptions

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from qwen3_chat.mcp.config_file import load_servers
 from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_status import McpTrust
 from qwen3_chat.mcp.tool_pins import PinFile
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.texts import Language, current_language, set_language, t

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 from qwen3_chat.chat import StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.events import (
@@ -16,6 +15,7 @@ from qwen3_chat.events import (
     ReasoningDelta,
     TurnFinished,
 )
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 
 MODEL = LoadedModel(

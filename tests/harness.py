@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -27,6 +26,7 @@ from qwen3_chat.mcp.server_texts import TextSource
 from qwen3_chat.mcp.tool_list import ToolCatalogue
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.models.picker import ModelPicker
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.draft_store import DraftStore
 from qwen3_chat.store import ChatStore

@@ -7,7 +7,6 @@ without the thinking that took its room, and by a schema in which nothing goes o
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from qwen3_chat.documents.attachments import Attachment, join_attachments
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.events import Notice
+from qwen3_chat.record_copies import replace
 from qwen3_chat.sampling import MAX_SEED
 from qwen3_chat.session import ChatSession, SessionEventSink
 from qwen3_chat.texts import t

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct, field
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
-from qwen3_chat.cli.answer_schema import AnswerSchema, ask_until_it_fits
 from qwen3_chat.cli.code_extraction_option import extract_code
 from qwen3_chat.cli.composition import Runtime, make_tool_runner, open_runtime, require_confinement
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.mcp_source import McpSource
-from qwen3_chat.cli.prompt_templates import PromptTemplate
 from qwen3_chat.cli.question_files import assemble_prompt
 from qwen3_chat.cli.server_text_options import ServerTextChoice
 from qwen3_chat.cli.shared_options import ModelChoice, parse_think_option
@@ -31,9 +30,6 @@ from qwen3_chat.documents.file_text import read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
-from qwen3_chat.mcp.forms import FormPrompt
-from qwen3_chat.plain_chat.consent_lines import ConsentLines
-from qwen3_chat.plain_chat.form_lines import FormLines
 from qwen3_chat.plain_chat.line_renderer import PROGRESS_INTERVAL_S, call_progress_line
 from qwen3_chat.session import (
     ChatSession,
@@ -58,6 +54,11 @@ from qwen3_chat.tools.result_notes import NoPaths, ResultPaths, result_note
 from qwen3_chat.tools.tool_runner import is_json_object
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
+if TYPE_CHECKING:
+    from qwen3_chat.cli.answer_schema import AnswerSchema
+    from qwen3_chat.cli.prompt_templates import PromptTemplate
+    from qwen3_chat.mcp.forms import FormPrompt
+
 MAX_SHOWN_RESULT = 200
 """The most characters of a tool's result that are shown while a turn runs."""
 
@@ -70,8 +71,7 @@ class OutputFormat(StrEnum):
     JSONL = "jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class AskOptions:
+class AskOptions(Struct, frozen=True):
     """The options of a question that concern neither the model nor the engine."""
 
     chat: str | None = None
@@ -97,8 +97,7 @@ class AskOptions:
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
-@dataclass(frozen=True, slots=True)
-class TurnFailure:
+class TurnFailure(Struct, frozen=True):
     """The failure or the cancellation of a turn."""
 
     code: ErrorCode
@@ -340,6 +339,15 @@ def _read_prompt(prompt: str, files: Sequence[str], *, may_be_empty: bool = Fals
     return text
 
 
+def _questions_on(printer: TurnPrinter) -> tuple[ConsentPrompt, FormPrompt]:
+    """Return what asks the user about calls, and what has forms filled."""
+    from qwen3_chat.plain_chat.consent_lines import ConsentLines  # here: most questions come from scripts
+    from qwen3_chat.plain_chat.form_lines import FormLines
+
+    read = partial(read_new_line, output=sys.stderr)
+    return ConsentLines(printer.write_line, read).ask, FormLines(printer.write_line, read).fill
+
+
 async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: TurnPrinter) -> int:
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
@@ -360,10 +368,8 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         warm=choose_warm_engine(options.warm_minutes, settings.warm_minutes, paths),
     ) as runtime:
         session, printer.paths = runtime.session, runtime.store
-        consent = ConsentLines(printer.write_line, partial(read_new_line, output=sys.stderr))
-        ask = consent.ask if can_ask() else None
-        forms = FormLines(printer.write_line, partial(read_new_line, output=sys.stderr))
-        _check_servers(runtime.mcp, options, ask, forms.fill if can_ask() else None)
+        ask, fill = _questions_on(printer) if can_ask() else (None, None)
+        _check_servers(runtime.mcp, options, ask, fill)
         for notice in runtime.store.take_notices():
             print(terminal_safe(notice), file=sys.stderr)
         if (reason := runtime.store.read_only_reason) is not None:
@@ -445,6 +451,8 @@ async def _run_turn(runtime: Runtime, text: str, options: AskOptions, printer: T
     if await session.prepare(printer.show):  # a question that no model can answer makes no chat
         await session.send(text, printer.show)
         if options.schema is not None and printer.failure is None:
+            from qwen3_chat.cli.answer_schema import ask_until_it_fits
+
             await ask_until_it_fits(session, options.schema, printer.show)
 
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
@@ -25,6 +25,7 @@ from qwen3_chat.cli.question_worker import QuestionWorker, open_workers
 from qwen3_chat.cli.shared_options import ModelChoice, parse_think_option
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, ExportError, Qwen3ChatError, UsageError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import storable, terminal_safe
 

@@ -51,7 +51,7 @@ from qwen3_chat.cli.shell_completion import (
     complete_tool,
     use_bash_words,
 )
-from qwen3_chat.cli.standard_streams import is_interactive, lead_to_browser
+from qwen3_chat.cli.standard_streams import is_interactive, lead_to_browser, wants_plain_chat
 from qwen3_chat.cli.tool_groups import mcp_group, tools_group
 from qwen3_chat.cli.usage_errors import FiniteRange, usage_error_from
 from qwen3_chat.cli.web_command import web
@@ -106,11 +106,11 @@ def chat(
             raise UsageError(ErrorCode.OPTIONS_BEFORE_COMMAND, command=context.invoked_subcommand)
         gc.enable()
         return
-    from qwen3_chat.cli.run_plain_chat import run_plain_chat, wants_plain_chat
-
     tool_options = ToolOptions(parse_tools_option(tools), mcp, unprotected_python)
     in_browser = lead_to_browser()
     if not in_browser and wants_plain_chat(os.environ, is_interactive=is_interactive()):
+        from qwen3_chat.cli.run_plain_chat import run_plain_chat
+
         gc.enable()
         raise typer.Exit(run_plain_chat(choice, chat, tool_options))
     from qwen3_chat.cli.run_tui import run_app
@@ -212,9 +212,7 @@ def ask(
     ] = None,
 ) -> None:
     """Ask one question."""
-    from qwen3_chat.cli.answer_schema import AnswerSchema
     from qwen3_chat.cli.ask_command import AskOptions, OutputFormat, run_ask
-    from qwen3_chat.cli.prompt_templates import load_template, parse_variables
     from qwen3_chat.cli.server_text_options import ServerTextChoice, is_server_text
     from qwen3_chat.config import find_paths
     from qwen3_chat.session import TurnOptions
@@ -233,15 +231,22 @@ def ask(
         raise UsageError(ErrorCode.VARIABLE_WITHOUT_TEMPLATE)
     resources = tuple(storable(name) for name in file or () if is_server_text(name))
     server_texts, prompt_template = ServerTextChoice(resources), None
-    if template is not None and is_server_text(template):
-        server_texts = ServerTextChoice(resources, template, parse_variables(var or ()))
-    elif template is not None:
-        prompt_template = load_template(template, var or (), find_paths().config / "prompts.toml")
-        if not prompt_template.takes_input:
-            if system is not None:
-                raise UsageError(ErrorCode.TEMPLATE_WITH_SYSTEM, name=template)
-            system = prompt_template.fill("")
-    answer_schema = None if schema is None else AnswerSchema(schema)
+    if template is not None:
+        from qwen3_chat.cli.prompt_templates import load_template, parse_variables
+
+        if is_server_text(template):
+            server_texts = ServerTextChoice(resources, template, parse_variables(var or ()))
+        else:
+            prompt_template = load_template(template, var or (), find_paths().config / "prompts.toml")
+            if not prompt_template.takes_input:
+                if system is not None:
+                    raise UsageError(ErrorCode.TEMPLATE_WITH_SYSTEM, name=template)
+                system = prompt_template.fill("")
+    answer_schema = None
+    if schema is not None:
+        from qwen3_chat.cli.answer_schema import AnswerSchema
+
+        answer_schema = AnswerSchema(schema)
     choice = ModelChoice(
         *(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type),
         lora=tuple(lora or ()),

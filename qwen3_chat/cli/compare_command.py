@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -42,6 +42,7 @@ from qwen3_chat.comparison.suite import Suite, SuiteCase, load_suite
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, ExportError, Qwen3ChatError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe

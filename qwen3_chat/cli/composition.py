@@ -12,10 +12,11 @@ import shutil
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from qwen3_chat import __version__
 from qwen3_chat.cli.engine_composition import (
@@ -31,6 +32,7 @@ from qwen3_chat.config.paths import secret_paths
 from qwen3_chat.demo import DEMO_FILE
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError, UsageError
+from qwen3_chat.record_copies import field_names, replace
 from qwen3_chat.request import PersistenceOptions
 from qwen3_chat.sampling import SAMPLING_PARAMETERS
 from qwen3_chat.texts import current_language, t
@@ -58,8 +60,7 @@ TERMINAL_VARIABLES = ("TERM", "TERM_PROGRAM", "COLORTERM")
 MAX_VALUE_CHARS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """The objects that a command works with; the context that opened them closes them."""
 
     session: ChatSession
@@ -182,8 +183,6 @@ def make_session(
     toolbox: Toolbox | None = None,
 ) -> ChatSession:
     """Make a session under the settings; what `system` and `options` choose overrides them."""
-    import secrets  # here: `rm` draws no seed
-
     from qwen3_chat.session import ChatSession, TurnOptions
     from qwen3_chat.store.records import ChatOptions
 
@@ -191,7 +190,7 @@ def make_session(
     return ChatSession(
         engine,
         store,
-        draw_seed=lambda: secrets.randbits(SEED_BITS),
+        draw_seed=_draw_seed,
         clock=time.monotonic,
         system=settings.system_prompt if system is None else system,
         toolbox=toolbox,
@@ -205,6 +204,12 @@ def make_session(
             else options.thinking_budget,
         ),
     )
+
+
+def _draw_seed() -> int:
+    import secrets  # here: few commands draw one
+
+    return secrets.randbits(SEED_BITS)
 
 
 def tool_settings(
@@ -287,7 +292,7 @@ def make_tool_runner(
 
 def _configured_sampling(settings: Settings) -> dict[str, Any]:
     """Return the sampling parameters that are settings, by name."""
-    configurable = {field.name for field in fields(Settings)}
+    configurable = set(field_names(Settings))
     return {
         parameter.name: getattr(settings, parameter.name)
         for parameter in SAMPLING_PARAMETERS

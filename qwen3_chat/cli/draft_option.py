@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from qwen3_chat.errors import ModelError
 from qwen3_chat.models import gguf
 from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.library import ModelDirs, find_model_file, list_external_models, list_models_on_disk
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadSettings
 
 AUTO = "auto"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.demo import DEMO_FILE, DEMO_REFERENCE
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadSettings, PersistenceOptions
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, parse_server_kind
 from qwen3_chat.texts import t

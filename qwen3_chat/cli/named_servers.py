@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import read_settings
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError, Qwen3ChatError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, read_profiles
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR
@@ -37,8 +39,7 @@ _FAILED_STATES = {
 """The words for servers that answer without models, and for those that can't be asked; others are down."""
 
 
-@dataclass(frozen=True, slots=True)
-class _NamedServer:
+class _NamedServer(Struct, frozen=True):
     """A server under the name that `--endpoint` takes, with its profile or the problem of its entry."""
 
     name: str

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +44,7 @@ from qwen3_chat.models.hub import (
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
 from qwen3_chat.models.library import ModelDirs, find_local_copies, list_installed_models, matches_reference
 from qwen3_chat.models.picker.repository_variants import assess_variants, fetch_metadata
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, format_duration, format_size, format_throughput
 from qwen3_chat.texts.terminal_safe import terminal_safe

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.events import EngineFailed
+from qwen3_chat.record_copies import replace
 from qwen3_chat.servers import ServerKind
 from qwen3_chat.session import ChatSession, ContextExceeded, ReplyStored, SessionEvent, TurnOptions
 from qwen3_chat.texts.formatting import stop_advice

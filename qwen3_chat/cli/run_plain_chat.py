@@ -6,7 +6,6 @@ import asyncio
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -29,17 +28,6 @@ from qwen3_chat.plain_chat.line_renderer import LineRenderer, WordWrap
 from qwen3_chat.plain_chat.server_text_lines import ServerTextLines
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts.terminal_safe import terminal_safe
-
-OFF_VALUES = ("", "0", "false", "no")
-
-
-def wants_plain_chat(environ: Mapping[str, str], *, is_interactive: bool) -> bool:
-    """Return True if the user asked for plain lines, or has a terminal that shows nothing else.
-
-    Other tools read `ACCESSIBLE` as well.
-    """
-    is_asked_for = environ.get("ACCESSIBLE", "").lower() not in OFF_VALUES
-    return is_asked_for or (is_interactive and environ.get("TERM") == "dumb")
 
 
 def run_plain_chat(choice: ModelChoice, chat: str | None, tools: ToolOptions = NO_TOOL_OPTIONS) -> int:

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +33,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.events import Notice
 from qwen3_chat.highlighting.highlighter import Highlighter
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session.draft_store import DraftStore
 from qwen3_chat.texts import t
 from qwen3_chat.tools.allowed_folders import AllowedFolders

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.documents.attachments import join_attachments
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError, UsageError
-from qwen3_chat.mcp.server_messages import ServerPrompt
-from qwen3_chat.mcp.server_texts import RESOURCE_PREFIX, named_resource, prompt_command, read_resource
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.tool_source import SourceEventSink
+
+if TYPE_CHECKING:
+    from qwen3_chat.mcp.server_messages import ServerPrompt
 
 MAX_NAMED_PROMPTS: Final = 20
 """The most prompts that a sentence names."""
@@ -22,8 +24,7 @@ MAX_NAMED_PROMPTS: Final = 20
 _SERVER: Final = re.compile(r"mcp:([A-Za-z0-9_-]{1,40}):\S")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerTextChoice:
+class ServerTextChoice(Struct, frozen=True):
     """The resources and the prompt that a question takes from servers, by their names."""
 
     resources: tuple[str, ...] = ()
@@ -46,6 +47,8 @@ class ServerTextChoice:
         Raises:
             Qwen3ChatError: a server can't be used, has no such text, or the prompt needs other arguments.
         """
+        from qwen3_chat.mcp.server_texts import named_resource, read_resource
+
         servers = mcp.servers()
         for server in [servers.get(name) for name in self.servers]:
             await mcp.tools.connect(server, report)
@@ -60,6 +63,8 @@ class ServerTextChoice:
         return join_attachments(question.rstrip("\n"), attachments) if attachments else question
 
     async def _find_prompt(self, mcp: McpSource, name: str) -> ServerPrompt:
+        from qwen3_chat.mcp.server_texts import RESOURCE_PREFIX, prompt_command
+
         await mcp.texts_listed()
         wanted = name.removeprefix(RESOURCE_PREFIX)
         prompts = {prompt_command(prompt): prompt for prompt in mcp.prompts()}

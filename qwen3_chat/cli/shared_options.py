@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.shell_completion import (
@@ -102,8 +102,7 @@ UnprotectedPythonOption = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolOptions:
+class ToolOptions(Struct, frozen=True):
     """The tools of the app as the command line names them.
 
     `names` are offered whatever the chat offers; None leaves it to the chat. `mcp_file` describes MCP servers
@@ -162,8 +161,7 @@ def parse_think_option(think: bool | None) -> ThinkingMode | None:
     return ThinkingMode.THINK if think else ThinkingMode.NO_THINK
 
 
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
+class ModelChoice(Struct, frozen=True):
     """A model and the options to run it with; with nothing chosen the setting, the newest model, the demo.
 
     `vram` and `ram` describe another machine for the model screen; `lora` are texts of `--lora`.

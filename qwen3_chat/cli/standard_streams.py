@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import TextIO
+
+OFF_VALUES = ("", "0", "false", "no")
 
 
 def repair_streams() -> None:
@@ -36,6 +39,15 @@ def lead_to_browser() -> bool:
 def is_interactive() -> bool:
     """Return True if stdin and stdout are a terminal."""
     return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def wants_plain_chat(environ: Mapping[str, str], *, is_interactive: bool) -> bool:
+    """Return True if the user asked for plain lines, or has a terminal that shows nothing else.
+
+    Other tools read `ACCESSIBLE` as well.
+    """
+    is_asked_for = environ.get("ACCESSIBLE", "").lower() not in OFF_VALUES
+    return is_asked_for or (is_interactive and environ.get("TERM") == "dumb")
 
 
 def discard_typed_input() -> None:

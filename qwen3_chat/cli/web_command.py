@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +34,7 @@ from qwen3_chat.cli.shared_options import (
 from qwen3_chat.cli.shell_completion import complete_tool
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
+from qwen3_chat.record_copies import field_names
 
 MAX_PORT = 65_535
 OptionValue = str | int | Path | bool | tuple[str, ...] | None
@@ -89,7 +89,7 @@ def web(
 
 def model_arguments(choice: ModelChoice) -> Iterator[str]:
     """Yield the options that make this choice on a command line."""
-    values = {field.name: getattr(choice, field.name) for field in fields(choice)}
+    values = {name: getattr(choice, name) for name in field_names(choice)}
     yield from option_arguments(values)
 
 

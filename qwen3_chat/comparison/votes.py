@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
+
+from msgspec import Struct
 
 from qwen3_chat.comparison.pass_rates import PassRate
 from qwen3_chat.store.records import Comparison, Entrant, VoteOutcome
@@ -17,8 +18,7 @@ Contender = tuple[str, str]
 """A model as votes are counted: its title, its mode."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """The votes about two models, of which the first has not fewer."""
 
     first: Contender

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
@@ -13,8 +14,7 @@ from qwen3_chat.errors import ConfigError
 APP_NAME = "qwen3-chat"
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(Struct, frozen=True):
     """The app's folders; `QWEN3_CHAT_HOME` moves them all into one."""
 
     config: Path

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from qwen3_chat.config.toml_text import TomlError, parse_toml, read_toml_text
 from qwen3_chat.error_codes import ErrorCode
@@ -31,8 +31,7 @@ class _UserPrompts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prompts: tuple[SystemPrompt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PromptLibrary:
+class PromptLibrary(Struct, frozen=True):
     """The prompts, the user's first, and the problem of the user's file where there is one."""
 
     prompts: tuple[SystemPrompt, ...]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import inspect
+from msgspec import Struct, inspect
 
 from qwen3_chat.config.settings import Settings
 from qwen3_chat.error_codes import ErrorCode
@@ -30,8 +29,7 @@ class SettingType(StrEnum):
     TABLE = "table"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One setting: its type, its range, its default; None is allowed where the default is None."""
 
     name: str
@@ -123,7 +121,7 @@ def _number(typed: str) -> object:
 def known_settings() -> dict[str, Setting]:
     """Return all settings by name, in the order of their declaration."""
     info = inspect.type_info(Settings)
-    assert isinstance(info, inspect.DataclassType)
+    assert isinstance(info, inspect.StructType)
     return {field.name: _setting(field) for field in info.fields}
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct, field
 
 from qwen3_chat.config.paths import expand_home
 from qwen3_chat.context_plan import ContextPolicy
@@ -18,8 +17,7 @@ from qwen3_chat.texts import Language
 _PRESENCE_PENALTY = sampling_parameter("presence_penalty")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The user's choices; every default suits most users, and None leaves the choice to the app."""
 
     language: Language | None = None

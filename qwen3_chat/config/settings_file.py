@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from qwen3_chat.config.settings import Settings
 from qwen3_chat.config.toml_text import TomlError, parse_toml, read_toml_text, split_statements
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
+from qwen3_chat.record_copies import field_names
 
 KeyPath = tuple[str, ...]
 
@@ -59,14 +60,16 @@ def _paths(value: object, path: KeyPath = ()) -> Iterator[KeyPath]:
             yield from _paths(inner, (*path, key))
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedSettings:
+class LoadedSettings(Struct, frozen=True):
     """Settings, with an error for each entry that could not be used."""
 
     settings: Settings
     problems: tuple[ConfigError, ...] = ()
     file: Path = Path()
-    text: str = field(default="", repr=False)
+    text: str = ""
+
+    def __repr__(self) -> str:
+        return f"LoadedSettings({self.settings!r}, {self.problems!r}, {self.file!r})"  # not the text
 
     def make_error(self, code: ErrorCode, path: KeyPath, **values: object) -> ConfigError:
         """Make the error for an entry that can't be used, with its line."""
@@ -96,7 +99,7 @@ def read_settings(file: Path) -> LoadedSettings:
     except TomlError as error:
         problem = ConfigError(ErrorCode.SETTINGS_NOT_TOML, file=file, line=error.line)
         return LoadedSettings(Settings(), (problem,), file, text)
-    known = {field.name for field in fields(Settings)}
+    known = set(field_names(Settings))
     reading = _SettingsReader(LoadedSettings(Settings(), file=file, text=text))
     accepted = {
         key: reading.accept(key, value) for key, value in table.items() if reading.is_known(key, known)

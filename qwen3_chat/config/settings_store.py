@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from qwen3_chat.config.setting_types import known_settings
 from qwen3_chat.config.settings import Settings
 from qwen3_chat.config.settings_file import save_setting
+from qwen3_chat.record_copies import replace
 
 
 class SettingsStore:

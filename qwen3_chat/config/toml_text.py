@@ -7,9 +7,10 @@ import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
@@ -52,8 +53,7 @@ class TomlError(tomllib.TOMLDecodeError):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
-class TomlStatement:
+class TomlStatement(Struct, frozen=True):
     """A statement, its comment included: it sets a key, or is the header of a table; lines count from 1."""
 
     text: str

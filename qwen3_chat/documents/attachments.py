@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _ADDRESS = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 _FENCES = re.compile(r"^[^\S\n]*+(`{3,})", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """A text under a name, as the model reads it."""
 
     name: str

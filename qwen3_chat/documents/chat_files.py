@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 MAX_LISTED_FILES: Final = 200
 _MAX_READ_NAMES: Final = 5_000
@@ -27,8 +28,7 @@ _OPENED_SUFFIXES: Final = {
 """The suffixes of what may be opened, by the first bytes: nothing that another program would run."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatFile:
+class ChatFile(Struct, frozen=True):
     """A file of a chat; `name` is its path below the folder of the chat, with `/`.
 
     `can_open` is true for pictures and PDFs.

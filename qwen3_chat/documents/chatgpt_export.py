@@ -7,7 +7,7 @@ before. Thinking stands in nodes of its own and goes to the answer below.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from qwen3_chat.chat import ChatMessage, Role, ToolCall
 from qwen3_chat.documents.message_lists import FOREIGN_DECISION, message_text, reply_meta
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ChatImportError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store.records import CallRecord, Chat, MessageMeta, StoredMessage, WholeChat
 
 _HIDDEN_TYPES: Final = {

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qwen3_chat.documents.attachments import Attachment
-from qwen3_chat.documents.pdf_worker import MAX_PDF_CHARACTERS, PdfFailure, read_pdf
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.texts.formatting import format_size
@@ -109,6 +108,8 @@ def extract_pdf_text(file: Path | str, content: bytes) -> str:
     Raises:
         UsageError: it is locked, damaged, takes too much work, or contains pictures only.
     """
+    from qwen3_chat.documents.pdf_worker import MAX_PDF_CHARACTERS, PdfFailure, read_pdf
+
     pdf = read_pdf(content)
     match pdf.failure:
         case PdfFailure.LOCKED:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
 from datetime import datetime, tzinfo
 from typing import Annotated, Final
 
@@ -17,6 +16,7 @@ from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
 from qwen3_chat.documents.export_options import ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store.records import (
     CallRecord,
     Chat,
@@ -190,7 +190,7 @@ def _message_entry(stored: StoredMessage, reply_id: int, with_thinking: bool) ->
         content=message.content,
         reasoning=message.reasoning if with_thinking else "",
         tool_calls=tuple(
-            _CallEntry(**asdict(written), id=f"{reply_id}.{index}")
+            _CallEntry(**msgspec.structs.asdict(written), id=f"{reply_id}.{index}")
             for index, written in enumerate(message.tool_calls)
         ),
         call=_result_entry(call, reply_id) if call else None,
@@ -209,7 +209,7 @@ def _result_entry(call: CallRecord, reply_id: int) -> _ResultEntry:
         is_error=call.is_error,
         elapsed_s=call.elapsed_s,
         is_repaired=call.is_repaired,
-        whole=_WholeEntry(**asdict(call.whole)) if call.whole else None,
+        whole=_WholeEntry(**msgspec.structs.asdict(call.whole)) if call.whole else None,
     )
 
 

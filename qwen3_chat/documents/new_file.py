@@ -6,7 +6,6 @@ import contextlib
 import errno
 import itertools
 import os
-import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +61,8 @@ def make_new_file(target: Path, default_name: str, write: Callable[[BinaryIO], o
 
 
 def _write(path: Path, write: Callable[[BinaryIO], object]) -> Path:
+    import secrets
+
     part = path.with_name(f".qwen3-chat-{secrets.token_hex(8)}.part")
     try:
         _create(part, write)

@@ -12,11 +12,11 @@ import struct
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import msgspec
+from msgspec import Struct
 
 from qwen3_chat.request import PersistenceOptions
 from qwen3_chat.texts.formatting import GIB
@@ -39,8 +39,7 @@ class SnapshotMetadata(msgspec.Struct, frozen=True, rename={"fingerprint": "orig
     checksum: int
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """A file in the store."""
 
     path: Path

@@ -7,7 +7,7 @@ calibration of their workers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import TurnFinished
 from qwen3_chat.models.gguf_file_name import split_part_names
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LLAMA_CPP_NAME, ChatRequest, LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SamplingParams
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from enum import StrEnum
 
 from qwen3_chat.engine.load_plan import LoadPlan
@@ -12,6 +11,7 @@ from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
 from qwen3_chat.models.fit.assessment import MIN_N_CTX
 from qwen3_chat.models.fit.placement import CPU_UBATCH
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType, LoadSettings
 
 _OUT_OF_MEMORY_PHRASES = (

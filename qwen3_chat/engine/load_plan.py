@@ -5,8 +5,9 @@ The module stands alone because the wire and the worker need it without the cata
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
 
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType
 from qwen3_chat.texts.formatting import GIB
 
@@ -14,8 +15,7 @@ SPARE_MEMORY_BYTES = GIB
 """Memory left free beside a context: for buffers, and for other programs."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadPlan:
+class LoadPlan(Struct, frozen=True):
     """The placement of a model of `n_layers`, and the parameters of its context.
 
     With `flash_attention` None, llama.cpp uses it if the GPU supports it. YaRN stretches `yarn_base_n_ctx`

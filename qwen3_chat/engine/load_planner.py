@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from qwen3_chat.engine.load_fallback import classify_failure, next_plan
@@ -22,6 +21,7 @@ from qwen3_chat.models.fit.loading import YARN_BASE_N_CTX, max_supported_n_ctx, 
 from qwen3_chat.models.fit.placement import CPU_UBATCH, GPU_UBATCH
 from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.models.gguf_file_name import split_part_names
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType, LoadSettings
 from qwen3_chat.texts.formatting import format_size
 

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ from qwen3_chat.engine.worker_process import (
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineDied, EngineError
 from qwen3_chat.events import EventSink, LoadProgressed, Notice, TurnFinished
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import (
     LLAMA_CPP_NAME,
     Capabilities,

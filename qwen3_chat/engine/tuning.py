@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import MAX_THREADS, KvType, PersistenceOptions
 
 TUNING_FILE_NAME = "calibration.json"

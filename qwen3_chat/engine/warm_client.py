@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from qwen3_chat.child_process import GRACE_S, MAX_LINE_BYTES, LineBuffer, LineTooLong, start_outliving
 from qwen3_chat.engine import warm_messages
@@ -149,8 +148,7 @@ class WarmConnection:
         await reading
 
 
-@dataclass(frozen=True, slots=True)
-class WarmWorker:
+class WarmWorker(Struct, frozen=True):
     """A worker that a holder keeps, with the model that it has if that is the right one."""
 
     worker: WorkerProcess
@@ -293,6 +291,8 @@ def load_key(
         except OSError:
             facts.append((file.name, 0, 0, 0))
     facts.append((os.environ if environment is None else environment).get(CHOSEN_BUILD_VARIABLE, ""))
+    import hashlib
+
     digest = hashlib.sha256(msgspec.json.encode(facts))
     if persistence is not None:
         with suppress(OSError), (Path(persistence.folder) / LIBRARY_FILE_NAME).open("rb") as choices:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import stat
@@ -11,9 +10,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 FOLDER_NAME: Final = "qwen3-chat"
 MAX_PATH_BYTES: Final = 100
@@ -28,8 +28,7 @@ class WarmSocketError(Exception):
     """A folder for sockets that can't be used; the message is the system's reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class WarmSocket:
+class WarmSocket(Struct, frozen=True):
     """The place of a socket; `home` tells apart the sockets of one user's homes."""
 
     folder: Path
@@ -39,6 +38,8 @@ class WarmSocket:
     @classmethod
     def find(cls, home: Path, version: str, environ: Mapping[str, str] = os.environ) -> WarmSocket:
         """Return the place for a home and a version of the app, without making anything."""
+        import hashlib
+
         digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:_DIGEST_LENGTH]
         found = cls(Path(), digest, version)
         for folder in _folders(environ):

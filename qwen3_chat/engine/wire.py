@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.tuning import Trial, Tuning
@@ -28,8 +29,7 @@ class DeviceKind(StrEnum):
     META = "meta"
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """A device that ggml can compute on; `backend` is CPU, CUDA, Metal, Vulkan …"""
 
     name: str
@@ -40,8 +40,7 @@ class Device:
     total_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredDevice:
+class MeasuredDevice(Struct, frozen=True):
     """A device, by its description, with the speeds that were measured."""
 
     description: str
@@ -267,8 +266,18 @@ AnyWorkerMessage = (
 )
 
 _encoder = msgspec.json.Encoder()
-_command_decoder = msgspec.json.Decoder(AnyWorkerCommand)
-_message_decoder = msgspec.json.Decoder(AnyWorkerMessage)
+
+
+@cache
+def _command_decoder() -> msgspec.json.Decoder[AnyWorkerCommand]:
+    """Return the decoder of commands; to make one takes a millisecond, and only the worker needs it."""
+    return msgspec.json.Decoder(AnyWorkerCommand)
+
+
+@cache
+def _message_decoder() -> msgspec.json.Decoder[AnyWorkerMessage]:
+    """Return the decoder of messages, which only the client needs."""
+    return msgspec.json.Decoder(AnyWorkerMessage)
 
 
 def encode(message: AnyWorkerCommand | AnyWorkerMessage) -> bytes:
@@ -289,7 +298,7 @@ def decode_command(line: bytes) -> AnyWorkerCommand:
     Raises:
         msgspec.MsgspecError: it is no command.
     """
-    command: AnyWorkerCommand = decode_line(_command_decoder, line)
+    command: AnyWorkerCommand = decode_line(_command_decoder(), line)
     return command
 
 
@@ -299,7 +308,7 @@ def decode_message(line: bytes) -> AnyWorkerMessage:
     Raises:
         msgspec.MsgspecError: it is no message.
     """
-    message: AnyWorkerMessage = decode_line(_message_decoder, line)
+    message: AnyWorkerMessage = decode_line(_message_decoder(), line)
     return message
 
 

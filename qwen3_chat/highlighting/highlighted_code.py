@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 StyledSpan = tuple[int, int, str]
@@ -40,6 +39,8 @@ class HighlightedCode:
         """Return a digest of a complete block, which is the same for every block with this content."""
         assert self.is_complete, "the rows of another block may still change"
         if not self._digest:
+            import hashlib
+
             content = "\n".join((self.language, *self.rows)).encode("utf-8", "replace")
             self._digest = hashlib.blake2b(content, digest_size=16).digest()
         return self._digest

@@ -7,13 +7,13 @@ import signal
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Self
 from weakref import WeakKeyDictionary
 
 import msgspec
+from msgspec import Struct
 
 from qwen3_chat.child_process import ChildProcess, LineTooLong
 from qwen3_chat.highlighting.highlighted_code import HighlightedCode, StyledSpan
@@ -56,8 +56,7 @@ class _RequestFailed(Exception):
     """A request has exceeded a limit, or there is no process that could work on it."""
 
 
-@dataclass(slots=True)
-class _Progress:
+class _Progress(Struct):
     """The part of a block that the process was sent."""
 
     block_id: int
@@ -309,8 +308,7 @@ class StoredColours:
             self._n_spans -= entry.size
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """The colours of a block; `size` counts its rows and spans."""
 
     spans: tuple[Sequence[StyledSpan], ...]

@@ -9,7 +9,7 @@ import stat
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass  # noqa: TID251 - of a dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence as Items
-from dataclasses import replace
 from typing import Any, Final
 
 from pylatexenc.latexwalker import LatexWalker
@@ -42,6 +41,7 @@ from qwen3_chat.maths.symbols import (
     SymbolKind,
     in_alphabet,
 )
+from qwen3_chat.record_copies import replace
 
 MAX_FORMULA_DEPTH: Final = 24
 """The groups, environments, scripts and arguments inside one another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +16,7 @@ from qwen3_chat.mcp.server_administration import ServerAdministration
 from qwen3_chat.mcp.server_config import McpServer, McpServers
 from qwen3_chat.mcp.tool_findings import visible_text
 from qwen3_chat.mcp.tool_pins import PinFile, PinnedTool
+from qwen3_chat.record_copies import replace
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import Permission

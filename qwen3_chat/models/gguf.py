@@ -12,7 +12,7 @@ from __future__ import annotations
 import stat
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +22,7 @@ from qwen3_chat.errors import ModelError
 from qwen3_chat.models.header_shape import shape_from_metadata
 from qwen3_chat.models.shape import Shape
 from qwen3_chat.models.weights import Weights, WeightsSum
+from qwen3_chat.record_copies import replace
 
 MAGIC = b"GGUF"
 _DEFAULT_ALIGNMENT_BYTES = 32

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from qwen3_chat.models.gguf_names import QUANT_PATTERN
 
@@ -60,8 +61,7 @@ def is_same_quant(text: str, quant: str) -> bool:
     return text.upper() == quant.upper() or quant.upper().startswith(f"{text.upper()}_")
 
 
-@dataclass(frozen=True, slots=True)
-class GgufFileName:
+class GgufFileName(Struct, frozen=True):
     """The parts of a name: `Qwen3-8B-Q4_K_M.gguf` is the model `8B` in the quant `Q4_K_M`."""
 
     model: str

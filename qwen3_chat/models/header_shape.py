@@ -7,7 +7,6 @@ come checked, from `models.gguf`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from qwen3_chat.models.gguf_names import CHAT_ARCHITECTURES
 from qwen3_chat.models.shape import (
@@ -18,6 +17,7 @@ from qwen3_chat.models.shape import (
     Widths,
     every_nth_is_attention,
 )
+from qwen3_chat.record_copies import replace
 
 _GATED_DELTA = frozenset({"qwen3next", "qwen35", "qwen35moe", "qwen4exp"})
 _ALL_RECURRENT = frozenset({"mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"})

@@ -7,7 +7,8 @@ and that depends on the type of its numbers. So each is measured by itself, and 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 Curve = tuple[tuple[float, float], ...]
 """Bits per weight with the seconds that a weight of so many takes, in ascending order of bits."""
@@ -19,8 +20,7 @@ LONG_CELLS, SHORT_CELLS = 2048, 512
 """The tokens in the cache to which attention is measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class KernelSpeeds:
+class KernelSpeeds(Struct, frozen=True):
     """The seconds that a device takes for each part of a token.
 
     `weights` are read for one token at a time, from a matrix with rows of `WIDE` numbers, `narrow_weights`

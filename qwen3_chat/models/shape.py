@@ -6,10 +6,11 @@ The numbers of Qwen3 are those of its technical report (tables 1, 2) and of the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from math import prod
+
+from msgspec import Struct
 
 from qwen3_chat.models.gguf_names import QWEN3_ARCHITECTURES
 
@@ -45,8 +46,7 @@ class TensorRole(StrEnum):
 _Part = tuple[str, TensorRole, tuple[int, ...]]  # of a layer: name, role, dimensions
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """A tensor of a file; `layer` is None where it belongs to no layer."""
 
     name: str
@@ -61,8 +61,7 @@ class Tensor:
         return prod(self.dimensions)
 
 
-@dataclass(frozen=True, slots=True)
-class DeltaNet:
+class DeltaNet(Struct, frozen=True):
     """The gated delta net of Qwen3-Next and Qwen3.5; `recurrent` has True for each layer that is one."""
 
     recurrent: tuple[bool, ...]
@@ -87,8 +86,7 @@ class DeltaNet:
         return (self.n_conv - 1) * self.conv_width + self.head_dim * self.value_width
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """The sizes of a network; without experts `n_experts` is 0.
 
     `is_tied`: the embedding is the output matrix as well, and the file holds it once. `kind` is the name of

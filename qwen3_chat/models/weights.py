@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _LAYER = re.compile(r"blk\.(\d{1,4})\.")
 _EXPERTS = re.compile(r"ffn_(up|down|gate|gate_up)_(ch)?exps\b")  # as --n-cpu-moe in llama.cpp's common.h
 _INPUT_PREFIXES = ("token_embd", "per_layer_token_embd", "position_embd", "token_types")
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """The bytes of a model's tensors by the places they can go to; layers from first to last, experts apart.
 
     A tied embedding is the output too: on a GPU it takes its bytes there as well as in RAM. `unused_bytes`
@@ -44,8 +44,7 @@ class Weights:
         )
 
 
-@dataclass(slots=True)
-class WeightsSum:
+class WeightsSum(Struct):
     """The sum of the tensors of a file, or of all parts of a split one."""
 
     input_bytes: int = 0

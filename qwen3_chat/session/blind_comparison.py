@@ -6,9 +6,10 @@ import asyncio
 import random
 from asyncio import Task
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from qwen3_chat.chat import Role
 from qwen3_chat.engine import Engine
@@ -27,8 +28,7 @@ from qwen3_chat.texts import t
 MIN_ENTRANTS, MAX_ENTRANTS = 2, 4
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonProgress:
+class ComparisonProgress(Struct, frozen=True):
     """The progress of a comparison: the number of answers that are there, and of all; the latest event."""
 
     done: int
@@ -40,8 +40,7 @@ ComparisonSink = Callable[[ComparisonProgress], None]
 """A function that takes each step of a comparison at once; it never waits."""
 
 
-@dataclass(slots=True)
-class _Group:
+class _Group(Struct):
     """The entrants that one load serves, by their positions; `choice` is None where it can't be read."""
 
     choice: EngineChoice | None

@@ -6,7 +6,6 @@ import asyncio
 from asyncio import CancelledError, Lock
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import msgspec
 
@@ -16,7 +15,7 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, StoreError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
-from qwen3_chat.models.catalog import DEMO_SAMPLING, preset_for
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.session.chat_configuration import ChatConfiguration
@@ -103,6 +102,8 @@ class ChatSession(ChatConfiguration):
 
     def sampling_preset(self, mode: ThinkingMode) -> SamplingParams:
         """Return the sampling parameters of a mode before any option changes them."""
+        from qwen3_chat.models.catalog import DEMO_SAMPLING, preset_for
+
         model = self.engine.model
         if model is None:
             return preset_for("", "").sampling(mode)

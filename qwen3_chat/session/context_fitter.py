@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from qwen3_chat.chat import ChatMessage, Role
 from qwen3_chat.context_plan import (
@@ -17,6 +16,7 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, TokenCounts
 from qwen3_chat.session.summary_writer import SummaryWriter, max_summary_tokens, with_summary_heading
 from qwen3_chat.session.turn_events import ContextExceeded, MessagesDropped, SessionEventSink

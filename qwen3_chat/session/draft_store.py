@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.error_codes import ErrorCode
@@ -17,8 +17,7 @@ from qwen3_chat.store import ChatStore
 from qwen3_chat.texts.terminal_safe import storable
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """The text in the input of a chat, with its attachments."""
 
     text: str = ""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from qwen3_chat.engine import Engine
 from qwen3_chat.events import EngineFailed, Notice
@@ -15,16 +15,14 @@ from qwen3_chat.session.chat_session import ChatSession
 from qwen3_chat.session.turn_events import SessionEvent, SessionEventSink
 
 
-@dataclass(frozen=True, slots=True)
-class LocalModel:
+class LocalModel(Struct, frozen=True):
     """A GGUF file for the local llama.cpp; without `n_ctx`, the context size is chosen for this machine."""
 
     path: Path
     n_ctx: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ServedModel:
+class ServedModel(Struct, frozen=True):
     """A server's model, its default where none is named; `kind` is a value of `--server`."""
 
     url: str

@@ -6,14 +6,14 @@ It is computed from stored messages alone, without access to the store.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from qwen3_chat.chat import Role
 from qwen3_chat.store.records import Sibling, StoredMessage
 
 
-@dataclass(frozen=True, slots=True)
-class MessageVersions:
+class MessageVersions(Struct, frozen=True):
     """The versions of a message, oldest first, with the index of the version that is shown."""
 
     ids: tuple[int, ...] = ()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Final
 
 from qwen3_chat.chat import ChatMessage, ToolCall
 from qwen3_chat.engine.tool_call_parser import MAX_CALL_CHARS, parse_calls
+from qwen3_chat.record_copies import replace
 from qwen3_chat.tools.tool_runner import is_json_object
 
 _BLOCK: Final = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import replace
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
 from qwen3_chat.errors import StoreError
@@ -17,7 +16,7 @@ from qwen3_chat.events import (
     ToolCallRequested,
     TurnFinished,
 )
-from qwen3_chat.session.recovered_calls import recover_calls
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import MessageMeta, StoredMessage, pack_token_ids
 
@@ -72,6 +71,8 @@ class ReplyDraft:
         )
         meta, token_ids = self._end_of_turn()
         if meta.stop_reason is StopReason.END_OF_TURN:
+            from qwen3_chat.session.recovered_calls import recover_calls
+
             message = recover_calls(message, self._tool_names)
             if message.tool_calls:
                 meta = replace(meta, stop_reason=StopReason.TOOL_CALLS)

@@ -6,9 +6,9 @@ The turn and the title must send the same prefix, or the KV cache of the turn is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.store.records import StoredMessage
 

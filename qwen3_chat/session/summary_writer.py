@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Final
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
@@ -12,6 +11,7 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineEvent, PrefillProgressed
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session.turn_events import SessionEventSink, Summarising
 from qwen3_chat.texts import t

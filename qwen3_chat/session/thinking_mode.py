@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 
+from msgspec import Struct
+
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ThinkingSupport
-from qwen3_chat.models.catalog import thinking_support
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadedModel
 
 DEFAULT_MODE = ThinkingMode.THINK
@@ -35,8 +36,7 @@ def _tag_pattern() -> re.Pattern[str]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ModeDecision:
+class ModeDecision(Struct, frozen=True):
     """The mode of a turn, the tag that the app appends for it, and the mode override from then on."""
 
     mode: ThinkingMode
@@ -91,6 +91,8 @@ def fixed_mode(model: LoadedModel | None) -> ThinkingMode | None:
     """Return the only mode that a model has; None where it can be switched, or there is no model yet."""
     if model is None:
         return None
+    from qwen3_chat.models.catalog import thinking_support
+
     match thinking_support(model.name) or model.thinking:
         case ThinkingSupport.ALWAYS:
             return ThinkingMode.THINK

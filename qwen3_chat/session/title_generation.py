@@ -20,7 +20,6 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 
 MAX_TITLE_TOKENS: Final = 40
 MAX_TITLE_CELLS: Final = 48
-_CHINESE: Final = re.compile("[\u4e00-\u9fff]")
 _QUESTIONS: Final = {  # in the language of the chat, not of the interface: the title comes in it
     True: "请给对话起一个标题，只回答标题。",
     False: "Summarise this conversation in a title. Reply with the title only.",
@@ -109,5 +108,5 @@ async def _request_title(session: ChatSession) -> str | None:
 
 
 def _question(first: tuple[StoredMessage, ...]) -> ChatMessage:
-    is_chinese = _CHINESE.search(first[0].message.content) is not None
+    is_chinese = any("\u4e00" <= character <= "\u9fff" for character in first[0].message.content)
     return ChatMessage(Role.USER, _QUESTIONS[is_chinese])

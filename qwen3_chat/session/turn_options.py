@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from typing import Any, Final
+
+from msgspec import Struct
 
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.number_range import NumberRange
+from qwen3_chat.record_copies import field_names, replace
 from qwen3_chat.sampling import (
     MAX_TOKEN_LIMIT,
     SAMPLING_PARAMETERS,
@@ -18,8 +20,7 @@ from qwen3_chat.sampling import (
 from qwen3_chat.store.records import ChatOptions
 
 
-@dataclass(frozen=True, slots=True)
-class OptionField:
+class OptionField(Struct, frozen=True):
     """A field of `ChatOptions` with its smallest and its largest value."""
 
     name: str
@@ -72,8 +73,7 @@ MAX_STEPS = 20
 """The most replies to one question unless the user says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnOptions(SamplingOverrides):
+class TurnOptions(SamplingOverrides, frozen=True):
     """The options of a turn; None leaves the preset of the mode."""
 
     seed: int | None = None
@@ -93,7 +93,7 @@ class TurnOptions(SamplingOverrides):
 
     def sampling_from(self, preset: SamplingParams) -> SamplingParams:
         """Return a preset, overridden by the chosen values."""
-        names = {field.name for field in fields(SamplingParams)}
+        names = set(field_names(SamplingParams))
         changes = {
             name: value for name, value in _values(self).items() if name in names and value is not None
         }
@@ -110,4 +110,4 @@ def overrides(options: ChatOptions) -> dict[str, Any]:
 
 
 def _values(options: TurnOptions | ChatOptions) -> dict[str, Any]:
-    return {field.name: getattr(options, field.name) for field in fields(options)}
+    return {name: getattr(options, name) for name in field_names(options)}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from qwen3_chat.chat import Role
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ChatImportError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store import chat_queries
 from qwen3_chat.store.message_queries import branch, title_from_question
 from qwen3_chat.store.records import NO_CHAT_OPTIONS, StoredMessage, TitledBy, WholeChat, WholeResult

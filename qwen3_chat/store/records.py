@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from array import array
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.sampling import SamplingOverrides, SamplingParams
@@ -18,8 +19,7 @@ MAX_ID_DIGITS = 18
 """The most digits of an id that somebody typed: SQLite's numbers have 63 bits."""
 
 
-@dataclass(frozen=True, slots=True)
-class WholeResult:
+class WholeResult(Struct, frozen=True):
     """The whole of a result that was cut for the model: its length, and its file where it was saved.
 
     `not_saved` is a value of `store.result_files.NotSaved` where it was not.
@@ -35,8 +35,7 @@ EDITED_CALL: Final = "edited"
 """The decision about a call that ran with arguments which the user had changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(Struct, frozen=True):
     """The call that a tool's result belongs to: what ran, who decided, how it ended.
 
     `index` is the position among the calls of the reply; `decision` is a value of `tools.consent.Decision`.
@@ -53,8 +52,7 @@ class CallRecord:
     whole: WholeResult | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MessageMeta:
+class MessageMeta(Struct, frozen=True):
     """The origin of a message: model, mode, sampling, end; None where it does not apply or is not known.
 
     It is stored as a single JSON object: adding or removing a field needs no migration.
@@ -79,8 +77,7 @@ class MessageMeta:
     """The call whose result the message is."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(Struct, frozen=True):
     """A node of a chat's tree of messages; `parent_id` is None for a first message.
 
     The sampled ids stay packed until `token_ids` is read: unpacked, those of a long chat would take tens of
@@ -116,8 +113,7 @@ class TitledBy(StrEnum):
     USER = "user"
 
 
-@dataclass(frozen=True, slots=True)
-class ChatOptions(SamplingOverrides):
+class ChatOptions(SamplingOverrides, frozen=True):
     """The generation options of a chat; None leaves the preset.
 
     They are stored as a single JSON object, like a message's meta.
@@ -132,8 +128,7 @@ class ChatOptions(SamplingOverrides):
 NO_CHAT_OPTIONS = ChatOptions()
 
 
-@dataclass(frozen=True, slots=True)
-class Chat:
+class Chat(Struct, frozen=True):
     """A chat without its messages; `mode_override` is None until the user switches the mode in it."""
 
     id: int
@@ -150,16 +145,14 @@ class Chat:
     titled_by: TitledBy = TitledBy.WORDS
 
 
-@dataclass(frozen=True, slots=True)
-class WholeChat:
+class WholeChat(Struct, frozen=True):
     """A chat with the messages of all its branches, or of those that somebody chose."""
 
     chat: Chat
     messages: tuple[StoredMessage, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ChatSummary:
+class ChatSummary(Struct, frozen=True):
     """A line of the list of chats; `model` is the model of the last reply."""
 
     id: int
@@ -170,8 +163,7 @@ class ChatSummary:
     pinned: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Deletion:
+class Deletion(Struct, frozen=True):
     """The data to restore deleted messages; all messages below them are deleted and restored with them."""
 
     chat_id: int
@@ -181,8 +173,7 @@ class Deletion:
     """The chat's head before the deletion."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sibling:
+class Sibling(Struct, frozen=True):
     """A message at a fork, without metadata and token ids; only questions have their `content`."""
 
     id: int
@@ -191,8 +182,7 @@ class Sibling:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entrant:
+class Entrant(Struct, frozen=True):
     """A model in a mode that answers a question in a comparison.
 
     `title` names it to the user, and votes are counted by it; `choice` says what to load, as JSON of the
@@ -204,8 +194,7 @@ class Entrant:
     choice: str
 
 
-@dataclass(frozen=True, slots=True)
-class ComparedAnswer:
+class ComparedAnswer(Struct, frozen=True):
     """An entrant with its answer; `message` is None until the answer has begun, and once it is deleted.
 
     `counts` is True if the answer was there when the user voted.
@@ -232,8 +221,7 @@ class VoteOutcome(StrEnum):
     NO_VOTE = "no_vote"
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """A question that several models answer, in the order in which their answers are shown.
 
     `head_id` is the message that the chat ended with before it. `verdict` is None until the user has voted;
@@ -266,8 +254,7 @@ class SearchOrder(StrEnum):
     RELEVANCE = "relevance"
 
 
-@dataclass(frozen=True, slots=True)
-class SearchHit:
+class SearchHit(Struct, frozen=True):
     """A search result: a message with an excerpt of its text around the first match.
 
     `marks` are the spans of `excerpt` that matched; `in_reasoning` is True if it comes from the thinking,

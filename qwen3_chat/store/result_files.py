@@ -5,10 +5,8 @@ A file is named by the SHA-256 of its content, so equal results share one, in wh
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import secrets
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -96,6 +94,8 @@ class ResultFiles:
         `chat_bytes` is what its chat has in files already. A result over a limit is not saved, and neither is
         one that the disk refuses: the chat goes on without.
         """
+        import secrets
+
         part = self.folder / f"{secrets.token_hex(8)}{_PART_SUFFIX}"
         try:
             return self._save(text, chat_bytes, part)
@@ -108,6 +108,8 @@ class ResultFiles:
                 part.unlink(missing_ok=True)
 
     def _save(self, text: str, chat_bytes: int, part: Path) -> WholeResult:
+        import hashlib
+
         limit, reason = min(
             (MAX_RESULT_BYTES, NotSaved.TOO_LARGE),
             (MAX_CHAT_BYTES - chat_bytes, NotSaved.CHAT_FULL),

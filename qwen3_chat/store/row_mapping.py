@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
+from qwen3_chat.record_copies import replace
 from qwen3_chat.sampling import MAX_TOKEN_LIMIT, SAMPLING_PARAMETERS
 from qwen3_chat.store.records import (
     NO_CHAT_OPTIONS,

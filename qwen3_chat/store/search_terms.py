@@ -15,10 +15,11 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct
 
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.texts.terminal_safe import storable, terminal_safe
@@ -36,8 +37,6 @@ _UNSPACED: Final = (
 )
 _PLAIN_WORDS: Final = re.compile(r"(?<!\S)[\x00-\x7f]+(?!\S)")
 """ASCII between white space, with the white space inside it."""
-_HAN: Final = re.compile("[\u4e00-\u9fff]+")
-"""Characters that are folded already."""
 _WORD: Final = re.compile(r"[^\W_]+")
 _CHUNKS: Final = re.compile(r'"(?P<quoted>[^"]*)"?|(?P<bare>[^\s"]+)')
 _JSON_ESCAPE: Final = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
@@ -46,8 +45,7 @@ _EXCERPT_CHARACTERS: Final = 120
 _CHARACTERS_BEFORE_MATCH: Final = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """A term with the span of the text (in NFC) that it stands for."""
 
     text: str
@@ -55,8 +53,7 @@ class Term:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Excerpt:
+class Excerpt(Struct, frozen=True):
     """A line of text with the spans in it that matched, the `marks`."""
 
     text: str
@@ -67,6 +64,12 @@ class Excerpt:
 def _piece_pattern() -> re.Pattern[str]:
     """Return the pattern of a run without spaces or a word; compiling it takes milliseconds."""
     return re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?P<word>[^\W_{_UNSPACED}]+)")
+
+
+@cache
+def _han_pattern() -> re.Pattern[str]:
+    """Return the pattern of characters that are folded already."""
+    return re.compile("[\u4e00-\u9fff]+")
 
 
 def terms(text: str) -> Iterator[Term]:
@@ -212,7 +215,7 @@ def _fold_piece(piece: str) -> str:
     """Fold case, width, compatibility forms and the accents of Latin letters."""
     if piece.isascii():
         return piece.lower()
-    if _HAN.fullmatch(piece):
+    if _han_pattern().fullmatch(piece):
         return piece
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", piece).casefold())
     return "".join(_without_accents(character) for character in folded)

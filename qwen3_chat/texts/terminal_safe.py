@@ -19,7 +19,7 @@ DIRECTION_MARKS: Final = r"\u061c\u200e\u200f"
 """The marks that turn the direction of what stands beside them; Arabic and Hebrew texts need them."""
 
 _UNSAFE_PATTERN: Final = re.compile(f"[{UNSAFE_CHARACTERS}]")
-_ESCAPED_IN_JSON: Final = re.compile(f"[{UNSAFE_CHARACTERS}{DIRECTION_MARKS}]")
+_ESCAPED_IN_JSON: Final = f"[{UNSAFE_CHARACTERS}{DIRECTION_MARKS}]"  # compiled when it is needed
 _NAME_PATTERN: Final = re.compile(rf"[{UNSAFE_CHARACTERS}\t\n\r]")
 
 
@@ -33,7 +33,7 @@ def escape_json(encoded: str) -> str:
 
     JSON has such characters inside its strings only, where the escape is allowed.
     """
-    return _ESCAPED_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", encoded)
+    return re.sub(_ESCAPED_IN_JSON, lambda match: f"\\u{ord(match.group()):04x}", encoded)
 
 
 def label_of_name(name: str) -> str:

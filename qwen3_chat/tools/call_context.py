@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from qwen3_chat.events import Event
 
@@ -33,8 +34,7 @@ ProgressReport = Callable[[float, float | None, str], None]
 """A function that takes the progress of a call: how much of how much, with a text."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallContext:
+class CallContext(Struct, frozen=True):
     """The surroundings of a call: the id of its chat, None before the chat is stored; where to report to."""
 
     chat_id: int | None = None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.store.records import EDITED_CALL
@@ -53,8 +54,7 @@ class Decision(StrEnum):
     """A person or a rule said no, or nobody could be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentRules:
+class ConsentRules(Struct, frozen=True):
     """The rules in force.
 
     `allowed_names` are tools that run without asking (`--allow`); `allows_all` is `--allow all`;
@@ -80,8 +80,7 @@ class ConsentRules:
         return any(permission.covers(tool, call, location) for permission in self.permissions)
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentRequest:
+class ConsentRequest(Struct, frozen=True):
     """A question to the user: may this call run? It is the question `number` of `count` in its step.
 
     Questions of another kind are put as calls, too: `call` has what the user is to read.
@@ -120,8 +119,7 @@ class ConsentRequest:
         return self.kind is ConsentKind.CALL
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentAnswer:
+class ConsentAnswer(Struct, frozen=True):
     """The user's answer about a call.
 
     `arguments` are those to use instead, as JSON; `permission` holds for the calls to come as well; `reason`

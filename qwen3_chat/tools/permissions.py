@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
+
+from msgspec import Struct
 
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.tools.tool import Reach, Target, TargetKind, Tool
@@ -24,10 +25,9 @@ MAX_LOCATION_CHARS: Final = 200
 
 # An address is read by this alone, not by a parser that also takes what browsers and libraries read in
 # different ways: user names, backslashes, percent signs in the host, characters beyond ASCII.
-_URL: Final = re.compile(
-    r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::([0-9]{1,5}))?(?=[/?#]|\Z)", re.IGNORECASE
-)
-_UNSAFE_IN_URL: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029\ufeff]")
+# Both are compiled when they are needed, which no start does.
+_URL: Final = r"(?i)(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::([0-9]{1,5}))?(?=[/?#]|\Z)"
+_UNSAFE_IN_URL: Final = r"[\x00-\x20\x7f-\xa0\\\u2028\u2029\ufeff]"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -44,8 +44,7 @@ class PermissionScope(StrEnum):
     """Those in one folder and below it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(Struct, frozen=True):
     """A permission for the tool as it was: `definition_hash` is the one of that time.
 
     `value` is what the scope is limited to: the arguments as canonical JSON, `https://example.com`, a folder.
@@ -110,8 +109,8 @@ def locate_target(tool: Tool, call: ToolCall) -> str | None:
 
 def host_of(url: str) -> str | None:
     """Return scheme, host and port of an address, `https://example.com`; None unless it is a plain one."""
-    match = _URL.match(url)
-    if match is None or _UNSAFE_IN_URL.search(url):
+    match = re.match(_URL, url)
+    if match is None or re.search(_UNSAFE_IN_URL, url):
         return None
     scheme, host = match[1].lower(), match[2].lower()
     port = _DEFAULT_PORTS[scheme] if match[3] is None else int(match[3])

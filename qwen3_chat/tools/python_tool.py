@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from qwen3_chat.jail.jail_settings import JailProblem, JailSettings, jail_problem
 from qwen3_chat.jail.jailed_python import CodeRun, JailedPython, JailStartError, RunEnd
+from qwen3_chat.record_copies import replace
 from qwen3_chat.tools.built_in_tools import FILES_WRITTEN
 from qwen3_chat.tools.tool import Arguments, Caution, Tool, ToolError
 from qwen3_chat.tools.tool_settings import ToolSettings

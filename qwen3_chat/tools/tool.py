@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from qwen3_chat.request import ToolSpec
 from qwen3_chat.tools.arguments import ArgumentsChecker, Schema
@@ -50,8 +51,7 @@ class TargetKind(StrEnum):
     FOLDER = "folder"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """The argument that names where a call reaches: an address, a file or a folder.
 
     A tool with a target can be allowed on one host, or in one folder. It must then stay there by itself: it
@@ -66,8 +66,7 @@ class ToolError(Exception):
     """A failure that the model is to read, as one English sentence."""
 
 
-@dataclass(frozen=True)
-class Tool:
+class Tool(Struct, frozen=True, dict=True):  # the two cached values live in its dict
     """A tool: its name and description for the model, its JSON schema, the function that runs it."""
 
     name: str
@@ -97,6 +96,8 @@ class Tool:
     @cached_property
     def definition_hash(self) -> str:
         """The hash of everything by which a person knows the tool; a change makes it another tool."""
+        import hashlib
+
         definition = (
             self.name,
             self.description,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import Final
 
+from msgspec import Struct
+
 from qwen3_chat.chat import ToolCall
-from qwen3_chat.engine.tool_call_parser import MAX_CALL_CHARS, is_xml
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError, UsageError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.tools.call_context import CallContext, ToolCallProgressed, current_call, make_report
 from qwen3_chat.tools.consent import ConsentPrompt, ConsentRequest, ConsentRules, Decision, Verdict
@@ -40,8 +41,7 @@ RIGHT_FORM: Final = '<tool_call>\n{"name": "…", "arguments": {…}}\n</tool_ca
 RIGHT_XML_FORM: Final = "<tool_call>\n<function=…>\n<parameter=…>\n…\n</parameter>\n</function>\n</tool_call>"
 
 
-@dataclass(frozen=True, slots=True)
-class CallOutcome:
+class CallOutcome(Struct, frozen=True):
     """The outcome of a call: the call as it ran, the decision, the text for the model.
 
     `whole_text` is the result as the tool returned it where that is too long for the model, else empty.
@@ -227,8 +227,7 @@ def _hold(limit: asyncio.Timeout, is_waiting: bool) -> None:
     limit.reschedule(None if is_waiting else asyncio.get_running_loop().time() + RUN_LIMIT_S)
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
+class _Checked(Struct, frozen=True):
     """A call of a tool on offer with right arguments; `location` is where it reaches."""
 
     tool: Tool
@@ -238,8 +237,7 @@ class _Checked:
     """The form in which it should have been written."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Allowed:
+class _Allowed(Struct, frozen=True):
     tool: Tool
     call: ToolCall
     decision: Decision
@@ -268,6 +266,8 @@ async def edit_request(request: ConsentRequest, arguments: str) -> ConsentReques
     Raises:
         UsageError: the arguments are no JSON object, are too long, or don't fit the schema of the tool.
     """
+    from qwen3_chat.engine.tool_call_parser import MAX_CALL_CHARS
+
     if len(arguments) > MAX_CALL_CHARS:
         raise UsageError(ErrorCode.ARGUMENTS_TOO_LONG, limit=f"{MAX_CALL_CHARS:,}")
     try:
@@ -308,6 +308,8 @@ def cut_for_context(outcome: CallOutcome, n_ctx: int) -> CallOutcome:
 
 def right_form(call: ToolCall) -> str:
     """Return the form in which a damaged call should have been written: the one that it resembles."""
+    from qwen3_chat.engine.tool_call_parser import is_xml
+
     return RIGHT_XML_FORM if call.values_are_text or is_xml(call.arguments) else RIGHT_FORM
 
 

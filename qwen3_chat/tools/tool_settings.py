@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class ToolSettings:
+
+class ToolSettings(Struct, frozen=True):
     """The settings of the tools; without any, they reach as little as possible.
 
     `chat_folder` returns the folder of a chat's files, made if need be, and raises `OSError`; without it,

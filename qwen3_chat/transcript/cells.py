@@ -27,6 +27,16 @@ def _word_pattern() -> re.Pattern[str]:
     return re.compile(rf"[{_OPENING}]*(?:[{CJK}][{_JOINED}]*|[^\s{CJK}]+)[{_CLOSING}]*\s*|\s+")
 
 
+_SPACED_WORD = re.compile(r"\S+\s*|\s+")
+"""The pattern of what is not broken, for texts without CJK."""
+
+
+def _unbroken_parts(text: str) -> Iterator[re.Match[str]]:
+    """Yield what is not broken, in order, by the quick pattern where the text has nothing of CJK."""
+    has_cjk = any("\u1100" <= character <= "\u11ff" or character >= "\u2e80" for character in set(text))
+    return (_word_pattern() if has_cjk else _SPACED_WORD).finditer(text)
+
+
 @cache
 def _cjk_pattern() -> re.Pattern[str]:
     return re.compile(f"[{CJK}]")
@@ -98,7 +108,7 @@ def wrap(text: str, width: int) -> list[Span]:
         return _wrap_ascii(text, width)
     rows: list[Span] = []
     start = column = 0
-    for match in _word_pattern().finditer(text):
+    for match in _unbroken_parts(text):
         word = match[0]
         visible_cells = end_column(word.rstrip(), column) - column
         if column and column + visible_cells > width:

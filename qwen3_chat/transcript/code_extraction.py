@@ -6,11 +6,10 @@ highlighting) load markdown-it and pygments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class CodeBlock:
+class CodeBlock(Struct, frozen=True):
     """A block of fenced or indented code; `language` is the word after the fence, in lower case."""
 
     language: str

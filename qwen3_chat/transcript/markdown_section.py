@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from markdown_it.token import Token
 
 from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 from qwen3_chat.maths.formula_text import display_formula
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.cells import cell_width, hard_wrap, wrap
 from qwen3_chat.transcript.fence_rule import FenceNesting

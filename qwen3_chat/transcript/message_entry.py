@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class ThinkingDisplay(StrEnum):
@@ -15,8 +16,7 @@ class ThinkingDisplay(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class MessageEntry:
+class MessageEntry(Struct, frozen=True):
     """A message: Markdown of the `assistant`, plain text of the `user`, a notice of any other role.
 
     The pane of the thinking holds the result where a tool has returned more than a line.

@@ -6,9 +6,9 @@ Its height is an estimate until it is laid out.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import replace
 
 from qwen3_chat.highlighting.highlighted_code import HighlightedCode
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.cells import cell_width, grapheme_clusters
 from qwen3_chat.transcript.message_entry import MessageEntry, ThinkingDisplay

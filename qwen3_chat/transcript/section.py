@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.cells import cell_width, wrap
@@ -23,8 +24,7 @@ _MIN_CELLS = 8
 Prefix = tuple[PositionedRun, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLine:
+class OpenLine(Struct, frozen=True):
     """The last row of a logical row that may go on: its text not wrapped, and the text in the rows before."""
 
     runs: list[Run]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from qwen3_chat.transcript.cells import TAB_CELLS, cell_width
 
@@ -15,32 +16,27 @@ BEYOND_TEXT = 1 << 30
 """The offset of a row that is all decoration."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLink:
+class OpenLink(Struct, frozen=True):
     """The action of a click that opens a URL."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class FoldThinking:
+class FoldThinking(Struct, frozen=True):
     """The action of a click that folds or unfolds the thinking of its message."""
 
 
-@dataclass(frozen=True, slots=True)
-class CopyAnswer:
+class CopyAnswer(Struct, frozen=True):
     """The action of a click that copies the source of its message."""
 
 
-@dataclass(frozen=True, slots=True)
-class CopyCode:
+class CopyCode(Struct, frozen=True):
     """The action of a click that copies a code block of its message, counted from 0."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class FormulaSource:
+class FormulaSource(Struct, frozen=True):
     """The source of the formula that a run shows, which is copied in its place; a click does nothing."""
 
     text: str
@@ -56,8 +52,7 @@ PositionedRun: TypeAlias = tuple[str, str, Action | None, int]
 """A run with its offset in the logical row, -1 for decoration."""
 
 
-@dataclass(slots=True, eq=False)
-class Row:
+class Row(Struct, eq=False):
     """A screen row of a logical row; it only names its styles, so a change of theme needs no new layout."""
 
     runs: tuple[PositionedRun, ...]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.cells import get_character_cell_size
 
 from qwen3_chat.transcript.cells import cell_width
@@ -14,16 +14,14 @@ from qwen3_chat.transcript.styled_rows import Action, FormulaSource
 from qwen3_chat.transcript.transcript_layout import TranscriptLayout
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class TextPosition:
+class TextPosition(Struct, frozen=True, order=True):
     """The position of a character: its logical row over all messages, then its offset in it."""
 
     logical_row: int
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class PointerTarget:
+class PointerTarget(Struct, frozen=True):
     """The message, the character and the action under the pointer."""
 
     message_index: int

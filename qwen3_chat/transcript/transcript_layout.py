@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import accumulate
+
+from msgspec import Struct
 
 from qwen3_chat.transcript.message_view import MessageView
 from qwen3_chat.transcript.styled_rows import Row
@@ -14,8 +15,7 @@ from qwen3_chat.transcript.styled_rows import Row
 MAX_CACHED_ROWS = 3000
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Struct, frozen=True):
     """A position in the text, not on the screen: it survives resizing, folding and wrong estimates."""
 
     message_index: int = 0

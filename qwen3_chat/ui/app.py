@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import webbrowser
 from asyncio import to_thread
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -31,8 +30,6 @@ from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.palette_commands import PaletteCommands
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
-from qwen3_chat.ui.screens.help_screen import HelpScreen
-from qwen3_chat.ui.screens.settings_screen import SettingsScreen
 from qwen3_chat.ui.terminal_signals import background_sequence
 from qwen3_chat.ui.textual_compat import Palette, driver_class, escape_markup, parse_action
 from qwen3_chat.ui.themes import default_variables
@@ -102,9 +99,9 @@ class ChatApp(ReportingApp):
         for theme in themes:
             self.register_theme(theme)
         if settings_store.settings.theme in self._themes:
-            self.theme = settings_store.settings.theme
+            self.start_with_theme(settings_store.settings.theme)
         elif self._themes:
-            self.theme = next(iter(self._themes))
+            self.start_with_theme(next(iter(self._themes)))
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return the variables that the app's styles need and a theme may leave out."""
@@ -190,6 +187,8 @@ class ChatApp(ReportingApp):
 
     def action_help(self) -> None:
         """Open the help with every key."""
+        from qwen3_chat.ui.screens.help_screen import HelpScreen
+
         if not isinstance(self.screen, HelpScreen):
             self.clear_notifications()
             self.push_screen(HelpScreen(self.keymap, self._chat_screen.input.enter_sends))
@@ -214,6 +213,8 @@ class ChatApp(ReportingApp):
 
     def action_settings(self) -> None:
         """Open the settings, to be changed in place."""
+        from qwen3_chat.ui.screens.settings_screen import SettingsScreen
+
         if not isinstance(self.screen, SettingsScreen):
             self.clear_notifications()
             self.push_screen(
@@ -241,6 +242,8 @@ class ChatApp(ReportingApp):
 
     def open_url(self, url: str, *, new_tab: bool = True) -> None:
         """Open a page in the browser, or notify that there is none."""
+        import webbrowser
+
         try:
             super().open_url(url, new_tab=new_tab)
         except (webbrowser.Error, OSError, SuspendNotSupported):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.documents.file_text import read_open_file
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import storable, terminal_safe
 from qwen3_chat.tools.allowed_folders import AllowedFolders

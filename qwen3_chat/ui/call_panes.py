@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
+from msgspec import Struct, field
+
 from qwen3_chat.chat import Role, ToolCall
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.tools.call_context import ToolCallProgressed
@@ -16,8 +18,7 @@ from qwen3_chat.ui.tool_entries import call_entry
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 
 
-@dataclass(slots=True)
-class _Pane:
+class _Pane(Struct):
     """A call with its pane; `entry` is what the transcript shows of it."""
 
     call: ToolCall

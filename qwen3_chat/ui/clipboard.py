@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from shutil import which
+
+from msgspec import Struct
 
 from qwen3_chat.texts.terminal_safe import storable
 
@@ -30,8 +31,7 @@ class CopyRoute(StrEnum):
     FILE = "file"
 
 
-@dataclass(frozen=True, slots=True)
-class ClipboardProgram:
+class ClipboardProgram(Struct, frozen=True):
     """A program that takes the text on its stdin, used where its environment variable is set."""
 
     command: tuple[str, ...]

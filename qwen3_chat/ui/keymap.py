@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from string import punctuation
 
+from msgspec import Struct
 from textual.binding import Binding
 
 from qwen3_chat.config import LoadedSettings
@@ -31,8 +31,7 @@ WRITING_KEYS = "enter tab backspace up down left right space home end ctrl+m ctr
 _PUNCTUATION = frozenset(map(key_of_character, punctuation))
 
 
-@dataclass(frozen=True, slots=True)
-class Keymap:
+class Keymap(Struct, frozen=True):
     """The keys of each action by its name, comma-separated as Textual writes them."""
 
     keys: Mapping[str, str]
@@ -118,8 +117,10 @@ def _conflicts(
 
     The action that was configured later comes first in its tuple; keys shared as declared are no conflict.
     """
-    conflicts = []
+    conflicts: list[tuple[str, str, str]] = []
     order = list(chosen)
+    if not order:
+        return conflicts
     for action, other in combinations(keys, 2):
         shared = set(keys[action].split(",")) & set(keys[other].split(","))
         for key in sorted(shared - (_keys(DEFAULT_KEYMAP, action) & _keys(DEFAULT_KEYMAP, other))):

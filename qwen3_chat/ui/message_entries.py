@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
 from qwen3_chat.documents.attachments import split_attachments
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LOCAL_ENGINE_NAME, LoadedModel
 from qwen3_chat.session.message_versions import MessageVersions
 from qwen3_chat.store.records import MessageMeta, StoredMessage

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from enum import StrEnum
 
 from qwen3_chat.chat import Role, ToolCall, Usage
@@ -17,6 +16,7 @@ from qwen3_chat.events import (
     ToolCallRequested,
     TurnFinished,
 )
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import (
     ContextExceeded,
     MessagesDropped,

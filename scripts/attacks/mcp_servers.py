@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -26,6 +25,7 @@ from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
 from qwen3_chat.mcp.server_status import McpState, McpTrust
 from qwen3_chat.mcp.tool_pins import PinFile
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.texts import t

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.engine_rows import Bench, Scale
@@ -19,6 +18,7 @@ from benchmarks.made_up_files import QUANTS, made_up_file
 from benchmarks.random_model import SHAPES
 from benchmarks.ratios import Row, line, table
 from qwen3_chat.engine.native_libraries import has_fast_library
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType
 
 WHOLE = Scale(

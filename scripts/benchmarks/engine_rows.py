@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import quantiles
@@ -14,6 +14,7 @@ from benchmarks.library_rows import LibraryRows, Sizes
 from benchmarks.llama_cpp_sides import LlamaBench, LlamaServer
 from benchmarks.ratios import Row
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, KvType
 from qwen3_chat.sampling import SamplingParams
 

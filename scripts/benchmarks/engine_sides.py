@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, Reas
 from qwen3_chat.models.fit import Machine
 from qwen3_chat.models.gguf import read_file
 from qwen3_chat.models.hardware import probe_hardware
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, KvType, LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SamplingParams
 

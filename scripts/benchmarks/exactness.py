@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prefetch import next_prompt_prefix
 from qwen3_chat.engine.worker.prompt_ids import tokenise
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.sampling import SamplingParams
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from in_place_renderer import InPlaceRenderer
@@ -23,6 +23,7 @@ from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.events import TurnFinished
 from qwen3_chat.models.gguf import read_file
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LLAMA_CPP_NAME, Adapter, ChatRequest, KvType, LoadSettings
 
 

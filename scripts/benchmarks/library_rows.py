@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.engine_sides import SAMPLING, AppEngine, Heard
@@ -23,6 +23,7 @@ from qwen3_chat.engine.library_trial import LibraryComparer
 from qwen3_chat.engine.load_planner import make_plan
 from qwen3_chat.engine.native_libraries import fast_library_file
 from qwen3_chat.models.gguf import read_file
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, KvType, LoadSettings
 
 N_CTX = 8704

@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
@@ -35,6 +34,7 @@ from qwen3_chat.models.hub import HubFile, PullTarget, pull_target
 from qwen3_chat.models.hub.pull_progress import DownloadProgressed, PullEvent
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY, RetryPolicy
 from qwen3_chat.models.hub.sources import HuggingFace
+from qwen3_chat.record_copies import replace
 
 MIB = 1 << 20
 TOKENS = 151_936

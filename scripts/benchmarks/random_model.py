@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from random import Random
@@ -19,6 +19,7 @@ from demo_model.render import TEMPLATE_PATH
 from demo_model.vocabulary import CONTROL_TOKENS, Vocabulary, build_vocabulary
 from qwen3_chat.models.catalog import Shape as CatalogShape
 from qwen3_chat.models.catalog.quants import TENSOR_TYPE_BLOCKS, tensor_type
+from qwen3_chat.record_copies import replace
 
 N_VOCAB = 151_936
 _N_CTX_TRAIN = 40_960

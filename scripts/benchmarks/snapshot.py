@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.random_model import SHAPES, write_model
@@ -17,6 +17,7 @@ from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, TurnFinished
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SamplingParams
 

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 from benchmarks.ui_measures import SIZE, Side, measure
-from benchmarks.ui_start import Start, starts
+from benchmarks.ui_start import BARE_NAME, Start, starts
 from benchmarks.ui_streams import TEXTS, TOKENS_PER_S, Stream, stream
 
 T = TypeVar("T")
@@ -78,9 +78,14 @@ def streams_table(streams: Sequence[Stream]) -> str:
 
 def starts_table(measured: Sequence[Start]) -> str:
     """Return a table with a line per way to start."""
-    lines = [f"{'start, ms':44}{'median':>10}{'slowest':>10}"]
+    bare = next(start for start in measured if start.name == BARE_NAME)
+    lines = [f"{'start, ms':44}{'median':>10}{'slowest':>10}{'processor':>11}{'to a bare app':>20}"]
     for start in measured:
-        lines.append(f"{start.name[:42]:44}{start.median_s * 1e3:>10,.0f}{max(start.times_s) * 1e3:>10,.0f}")
+        ratios = start.median_s / bare.median_s, start.median_cpu_s / bare.median_cpu_s
+        lines.append(
+            f"{start.name[:42]:44}{start.median_s * 1e3:>10,.0f}{max(start.times_s) * 1e3:>10,.0f}"
+            f"{start.median_cpu_s * 1e3:>11,.0f}{ratios[0]:>12.2f} ×{ratios[1]:>6.2f}"
+        )
     return "\n".join(lines)
 
 

@@ -1,10 +1,12 @@
-"""The time that a program takes from its start until a typed key is on the screen."""
+"""The time by the clock and the processor that a program takes until a typed key is on the screen."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import pty
+import resource
 import select
 import shlex
 import statistics
@@ -16,16 +18,21 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.chat import ChatMessage, Role, StopReason
 from qwen3_chat.config import find_paths
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import MessageMeta
+
+Times: TypeAlias = tuple[float, float]
+"""The time by the clock and the processor time, in seconds."""
 
 CHATS = 1000
 SIZE = (40, 120)
 WAIT_LIMIT_S = 30.0
 KEY = b"Z"
+BARE_NAME = "input, bare app"
 # The cursor covers the first character of the placeholder.
 BARE = """
 from textual.app import App
@@ -39,15 +46,21 @@ Bare().run()
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The times of one way to start, in seconds."""
+    """The times of one way to start, in seconds, and the processor time of the process alone."""
 
     name: str
     times_s: tuple[float, ...]
+    cpu_times_s: tuple[float, ...]
 
     @property
     def median_s(self) -> float:
         """The median time."""
         return statistics.median(self.times_s)
+
+    @property
+    def median_cpu_s(self) -> float:
+        """The median of the processor time; NaN where the system does not tell it."""
+        return statistics.median(self.cpu_times_s)
 
 
 def starts(repeats: int, peers: Sequence[tuple[str, str]] = ()) -> list[Start]:
@@ -63,7 +76,7 @@ def starts(repeats: int, peers: Sequence[tuple[str, str]] = ()) -> list[Start]:
         ours = [sys.executable, "-m", "qwen3_chat"]
         until_key = {
             f"input, {CHATS:,} chats stored": ([*ours, "--demo"], b"Enter"),
-            "input, bare app": ([sys.executable, "-c", BARE], b"ready"),
+            BARE_NAME: ([sys.executable, "-c", BARE], b"ready"),
         }
         until_shown = {
             f"“{text}”, {command}": (shlex.split(command), text.encode()) for text, command in peers
@@ -73,7 +86,7 @@ def starts(repeats: int, peers: Sequence[tuple[str, str]] = ()) -> list[Start]:
             "--version": [*ours, "--version"],
             "Python alone": [sys.executable, "-c", "pass"],
         }
-        times: dict[str, list[float]] = {name: [] for name in (*until_key, *until_shown, *until_end)}
+        times: dict[str, list[Times]] = {name: [] for name in (*until_key, *until_shown, *until_end)}
         for _ in range(repeats):  # by turns, so that all sides see the same machine
             for name, (command, shown) in until_key.items():
                 times[name].append(time_to_screen(command, shown, environment, KEY))
@@ -81,11 +94,14 @@ def starts(repeats: int, peers: Sequence[tuple[str, str]] = ()) -> list[Start]:
                 times[name].append(time_to_screen(command, shown, environment))
             for name, command in until_end.items():
                 times[name].append(time_to_end(command, environment))
-    return [Start(name, tuple(taken)) for name, taken in times.items()]
+    return [
+        Start(name, tuple(clock for clock, _ in taken), tuple(cpu for _, cpu in taken))
+        for name, taken in times.items()
+    ]
 
 
 async def fill(file: Path) -> None:
-    """Fill a database with many chats."""
+    """Fill a database with many chats; the answers are complete, for one that a crash cut off costs time."""
     store = await ChatStore.open(file)
     try:
         for number in range(CHATS):
@@ -93,15 +109,17 @@ async def fill(file: Path) -> None:
             question = ChatMessage(Role.USER, f"Question {number}: why is the sky blue?")
             asked = await store.add_message(chat.id, None, question, MessageMeta())
             answer = ChatMessage(Role.ASSISTANT, "Because of Rayleigh scattering. " * 20)
-            await store.add_message(chat.id, asked.id, answer, MessageMeta())
+            await store.add_message(
+                chat.id, asked.id, answer, MessageMeta(stop_reason=StopReason.END_OF_TURN)
+            )
     finally:
         await store.close()
 
 
 def time_to_screen(
     command: Sequence[str], shown: bytes, environment: Mapping[str, str], key: bytes = b""
-) -> float:
-    """Start in a terminal; return the time until `shown` is drawn, and then `key`, which is pressed."""
+) -> Times:
+    """Start in a terminal; return the times until `shown` is drawn, and then `key`, which is pressed."""
     started_s = time.perf_counter()
     process, terminal = pty.fork()
     if process == 0:
@@ -112,11 +130,19 @@ def time_to_screen(
         if key:
             os.write(terminal, key)
             wait_for(terminal, key)
-        return time.perf_counter() - started_s
+        return time.perf_counter() - started_s, cpu_time_s(process)
     finally:
         os.kill(process, 9)
         os.waitpid(process, 0)
         os.close(terminal)
+
+
+def cpu_time_s(process: int) -> float:
+    """Return the processor time that the threads of a process have taken; NaN unless the system is Linux."""
+    taken_s = 0.0
+    for thread in Path(f"/proc/{process}/task").glob("*/schedstat"):
+        taken_s += int(thread.read_text(encoding="ascii").split()[0]) / 1e9
+    return taken_s or math.nan
 
 
 def wait_for(terminal: int, shown: bytes) -> None:
@@ -133,8 +159,10 @@ def wait_for(terminal: int, shown: bytes) -> None:
         drawn += os.read(terminal, 65536)
 
 
-def time_to_end(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Run a command; return the time until it ends."""
+def time_to_end(command: Sequence[str], environment: Mapping[str, str]) -> Times:
+    """Run a command; return the times until it ends."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started_s = time.perf_counter()
     subprocess.run(command, env=dict(environment), capture_output=True, check=True)
-    return time.perf_counter() - started_s
+    ended_s, after = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended_s - started_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from conformance.features import Cell, Feature
 from conformance.replies import Heard, React, hear
@@ -14,6 +14,7 @@ from qwen3_chat.engine.remote import RemoteEngine
 from qwen3_chat.engine.remote.reply_reader import ReplyFacts
 from qwen3_chat.engine.remote.server_features import MissingFeature
 from qwen3_chat.events import EngineFailed, Notice, PrefillProgressed
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, LoadedModel
 from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.tools.calculator import calculator_tool

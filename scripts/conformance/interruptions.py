@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from conformance.bench import (
     CALCULATOR,
@@ -25,6 +24,7 @@ from conformance.replies import Heard, React
 from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta
+from qwen3_chat.record_copies import replace
 from qwen3_chat.tools.calculator import calculate
 from qwen3_chat.tools.tool import ToolError
 

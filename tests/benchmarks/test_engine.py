@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from benchmarks import engine
 from benchmarks.random_model import Shape, write_model
 from benchmarks.ratios import Row, table
 from qwen3_chat.engine.native_libraries import has_fast_library
+from qwen3_chat.record_copies import replace
 
 SMALLEST = replace(
     engine.QUICK, alternations=2, decoded=8, prompt=40, thinking=12, answer=12, stops=6, long_reply=(200, 400)

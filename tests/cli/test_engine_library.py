@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from qwen3_chat.cli.engine_composition import make_engine
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.cli.warm_option import choose_warm_engine
 from qwen3_chat.config import Settings, find_paths
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LLAMA_CPP_NAME
 from qwen3_chat.ui.widgets.status_bar import Status, status_parts
 from tests.conftest import WAIT_LIMIT_S

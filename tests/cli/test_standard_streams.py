@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from qwen3_chat.cli.run_plain_chat import wants_plain_chat
+from qwen3_chat.cli.standard_streams import wants_plain_chat
 from tests.conftest import WAIT_LIMIT_S
 from tests.e2e.conftest import Program, program
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from qwen3_chat.documents.export import render
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ChatImportError, Qwen3ChatError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store.records import MessageMeta, StoredMessage, WholeChat
 from tests.documents.conversation import CONVERSATION, FAST, THOUGHT, branch, chat_of, question, reply
 

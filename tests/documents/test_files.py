@@ -181,7 +181,7 @@ def read_only_folder() -> Iterator[Path]:
 @posix
 def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(read_only_folder: Path) -> None:
     script = (
-        "import os, sys, pathlib\n"
+        "import os, secrets, sys, pathlib\n"  # what it loads later, too: Python may be private to root
         "from qwen3_chat.errors import ExportError\n"
         "from qwen3_chat.documents.new_file import write_new_file\n"
         "from qwen3_chat.texts import Language, set_language\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,7 @@ from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.documents.json_export import parse_json_export
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store.records import NO_CHAT_OPTIONS, ChatOptions, MessageMeta
 from tests.conftest import REPOSITORY
 from tests.documents.conversation import CONVERSATION, branch, chat_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -12,6 +11,7 @@ from demo_model.gguf_file import add_tokenizer
 from demo_model.vocabulary import build_vocabulary
 from qwen3_chat.models.catalog import Shape
 from qwen3_chat.models.shape import DeltaNet, TensorRole, every_nth_is_attention
+from qwen3_chat.record_copies import replace
 from tests.models.fit.hollow_gguf import metadata_of
 
 _STANDARD_DEVIATION = 0.1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 from event_stream import EventStream
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta, TurnFinished
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.sampling import SamplingParams
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 from threading import enumerate as enumerate_threads
 
@@ -26,6 +25,7 @@ from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
 from qwen3_chat.engine.worker.tuner import CPU_UBATCHES, GPU_UBATCHES
 from qwen3_chat.events import Notice
 from qwen3_chat.models.fit.placement import CPU_UBATCH, GPU_UBATCH, LARGE_CPU_UBATCH
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import (
     DEFAULT_CPU_UBATCH,
     DEFAULT_GPU_UBATCH,

@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens
 from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
 from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, ReasoningDelta
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from tests.engine.agreement import check_agree
 from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from qwen3_chat.engine.worker import prompt_lookup
 from qwen3_chat.engine.worker.llama_model import LlamaModel, LoadEventSink
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.events import EngineEvent, Notice
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import Adapter
 from qwen3_chat.sampling import SamplingParams
 from tests.engine.requests import GREEDY, THINKING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from benchmarks.in_process import Turn, clear_context, open_model, reply_to, the
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.record_copies import replace
 from qwen3_chat.sampling import SamplingParams
 from tests.engine.agreement import check_agree
 from tests.engine.requests import GREEDY, THINKING, chat_request, user_message

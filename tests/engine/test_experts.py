@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.cli.engine_composition import model_load_settings
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType, LoadSettings
 from tests.engine.planned_worker import worker_with
 from tests.engine.requests import GREEDY, chat_request, text_of, user_message

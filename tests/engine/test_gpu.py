@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from qwen3_chat.models.catalog.quants import weights
 from qwen3_chat.models.fit import Gpu, Machine
 from qwen3_chat.models.fit.placement import PROGRAM_BYTES, gpu_context, pinned_plan
 from qwen3_chat.models.hardware import probe_hardware
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType, LoadSettings
 from qwen3_chat.texts.formatting import GIB, MIB
 from tests.conftest import REPOSITORY

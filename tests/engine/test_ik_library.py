@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -23,6 +22,7 @@ from qwen3_chat.engine.native_libraries import (
     library_environment,
 )
 from qwen3_chat.engine.worker.__main__ import ENVIRONMENT
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, LoadSettings
 from tests.conftest import REPOSITORY
 from tests.engine.agreement import NOISE_LOGITS

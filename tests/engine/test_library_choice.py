@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,6 +45,7 @@ from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
 from qwen3_chat.models.fit import Machine
 from qwen3_chat.models.gguf import read_file
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadSettings, PersistenceOptions
 from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
 from tests.engine.stand_in_library import Fault, use_stand_in

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType, LoadSettings
 from qwen3_chat.texts import t
 from tests.engine.memory import limit_memory

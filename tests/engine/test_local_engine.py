@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from qwen3_chat.events import (
     ReasoningDelta,
 )
 from qwen3_chat.models.gguf import read_file
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadSettings, ToolSpec
 from tests.engine import model_files
 from tests.engine.requests import (

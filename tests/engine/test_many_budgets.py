@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -14,6 +14,7 @@ from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, TurnFinished
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from tests.engine.requests import THINKING, chat_request, user_message
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,6 +11,7 @@ from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.observed_runs_file import MAX_RUNS, ObservedRunsFile, observing_machine
 from qwen3_chat.models.observed_runs import MAX_SPEEDS, ObservedRun, ObservedSpeed
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SamplingParams
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.engine.worker.prompt_lookup import NgramIndex, PromptLookup, SpeedupEstimate
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.sampling import SamplingParams
 from tests.engine.agreement import check_agree

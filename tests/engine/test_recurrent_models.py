@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,6 +11,7 @@ from benchmarks.in_process import Turn, clear_context, open_model, reply_to, the
 from qwen3_chat.chat import ChatMessage
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.models.catalog import Shape
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from tests.engine.random_hybrid import TINY_QWEN3_NEXT, TINY_QWEN35, TINY_QWEN35_MOE, write_random_model
 from tests.engine.requests import GREEDY, chat_request, user_message

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens, tokenise
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.models.gguf import read_file
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from tests.engine.requests import chat_request, user_message
 

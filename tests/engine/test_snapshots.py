@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.events import AnswerDelta, ReasoningDelta
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, LoadSettings, PersistenceOptions
 from tests.engine import model_files
 from tests.engine.agreement import check_agree

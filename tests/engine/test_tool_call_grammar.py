@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from random import Random
@@ -25,6 +24,7 @@ from qwen3_chat.engine.worker.tool_call_constraint import Grammar
 from qwen3_chat.engine.worker.tool_call_grammar import MAX_GRAMMAR_CHARS, tool_call_grammar
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.events import EngineEvent, ToolCallRequested
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, LoadSettings, ToolSpec
 from qwen3_chat.sampling import SamplingParams
 from tests.engine.made_up_schemas import HOSTILE_SCHEMAS, made_up_schema

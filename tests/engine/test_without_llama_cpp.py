@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +28,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, Notice
 from qwen3_chat.models.gguf import read_file
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LLAMA_CPP_NAME, Adapter, LoadSettings, PersistenceOptions
 from tests.engine.requests import chat_request, collect_events, text_of, user_message
 from tests.engine.stand_in_library import Fault, use_stand_in

@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from qwen3_chat.jail import __main__
 from qwen3_chat.jail.jail_settings import JailProblem, JailSettings, jail_problem
 from qwen3_chat.jail.jailed_python import JailedPython, RunEnd
 from qwen3_chat.jail.landlock import landlock_version, restrict_files
+from qwen3_chat.record_copies import replace
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or jail_problem() is not None,

@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from qwen3_chat.jail.code_runner import MAX_OUTPUT_CHARS, MAX_REPR_CHARS
 from qwen3_chat.jail.jail_settings import JailSettings, jail_problem
 from qwen3_chat.jail.jailed_python import JailedPython, JailStartError, RunEnd
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts.formatting import MIB
 from tests.conftest import WAIT_LIMIT_S
 

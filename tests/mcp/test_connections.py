@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from qwen3_chat.chat import ToolCall
 from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
 from qwen3_chat.mcp.server_status import McpState
+from qwen3_chat.record_copies import replace
 from qwen3_chat.tools.call_context import CallContext, ToolCallProgressed, current_call
 from qwen3_chat.tools.consent import ConsentRules
 from qwen3_chat.tools.tool import ToolError, ToolRegistry

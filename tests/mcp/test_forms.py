@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from qwen3_chat.mcp.forms import (
 )
 from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_process.elicitation import MAX_FORMS_PER_CALL
+from qwen3_chat.record_copies import replace
 from qwen3_chat.tools.call_context import CallContext, current_call
 from qwen3_chat.tools.tool import ToolError
 from tests.conftest import WAIT_LIMIT_S

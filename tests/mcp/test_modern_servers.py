@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from qwen3_chat.mcp.forms import FormAction, FormAnswer, FormRequested
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
 from qwen3_chat.mcp.server_status import McpState
+from qwen3_chat.record_copies import replace
 from qwen3_chat.tools.call_context import CallContext, current_call
 from tests.mcp import modern_server
 from tests.mcp.real_servers import running_tools

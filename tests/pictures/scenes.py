@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from textual.events import Paste
 from textual.widgets import Input
@@ -12,6 +12,7 @@ from textual.widgets import Input
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.comparison.votes import Tally, tally_sentence
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, PrefillProgressed, ReasoningDelta
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.store.records import ComparedAnswer, Comparison, Entrant, VoteOutcome
 from qwen3_chat.tools.built_in_tools import Toolbox

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 from qwen3_chat.chat import StopReason, ToolCall
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
 from qwen3_chat.mcp.server_administration import ListedServer
 from qwen3_chat.mcp.server_status import McpState
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.tools.call_context import current_call

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -11,6 +10,7 @@ from qwen3_chat.chat import StopReason, ToolCall
 from qwen3_chat.events import AnswerDelta, LoadProgressed, ReasoningDelta, ToolCallRequested
 from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.store import ChatStore
 from qwen3_chat.tools.result_notes import NoPaths

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.record_copies import replace
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentRequest
 from qwen3_chat.tools.permissions import PermissionScope, locate_target, possible_permissions
 from qwen3_chat.tools.result_notes import NoPaths

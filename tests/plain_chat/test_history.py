@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, ToolCall
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store import MessageMeta, StoredMessage
 from qwen3_chat.store.records import CallRecord, WholeResult
 from qwen3_chat.tools.consent import Decision

@@ -27,6 +27,36 @@ LOADING = (
 )
 """Needed to plan a load, or to find out versions: while the engine starts, or never, if it is warm."""
 
+LATER_SCREENS = tuple(
+    f"qwen3_chat.ui.screens.{path.stem}"
+    for path in (REPOSITORY / "qwen3_chat/ui/screens").glob("*.py")
+    if path.stem not in ("__init__", "chat_screen", "reading_screen", "dialog")
+)
+"""The screens that a key opens, each loaded then."""
+
+NOT_AT_FIRST = (
+    *(
+        "qwen3_chat.plain_chat",
+        "qwen3_chat.comparison",
+        "qwen3_chat.maths",
+        "qwen3_chat.jail",
+        "qwen3_chat.web",
+    ),
+    *("qwen3_chat.documents.export", "qwen3_chat.documents.chat_import", "qwen3_chat.config.prompt_library"),
+    "qwen3_chat.transcript.code_extraction",
+)
+"""Parts of the package that nobody needs before the first key."""
+
+NOT_IN_A_BARE_QUESTION = (
+    *(
+        "qwen3_chat.cli.answer_schema",
+        "qwen3_chat.cli.prompt_templates",
+        "qwen3_chat.plain_chat.consent_lines",
+    ),
+    *("qwen3_chat.mcp.server_messages", "qwen3_chat.mcp.forms"),
+)
+"""What only options of `ask` need, or a person who can be asked."""
+
 EVERYTHING_HEAVY = (*INTERFACE, *MODEL_CHOICE, *LIBRARIES, *WORKER)
 
 
@@ -89,7 +119,7 @@ def test_removing_a_model_loads_neither_session_nor_engine(tmp_path: Path) -> No
 def test_a_question_loads_no_interface_no_hub_and_no_probe_of_the_hardware(tmp_path: Path) -> None:
     modules = loaded_by_command(["ask", "--chat", "last", "Hello"], tmp_path)
     assert {"qwen3_chat.engine.local_engine", "qwen3_chat.session"} <= modules
-    assert below(modules, [*EVERYTHING_HEAVY, *LOADING]) == []
+    assert below(modules, [*EVERYTHING_HEAVY, *LOADING, *NOT_IN_A_BARE_QUESTION]) == []
 
 
 def test_a_question_to_a_server_loads_no_local_engine(tmp_path: Path) -> None:
@@ -110,6 +140,23 @@ def test_the_terminal_application_starts_without_what_only_some_actions_need(tmp
     modules = loaded_modules("import qwen3_chat.cli.run_tui", tmp_path)
     assert "textual.app" in modules
     assert below(modules, [*LIBRARIES, *WORKER, *MODEL_CHOICE, *LOADING]) == []
+    assert below(modules, [*LATER_SCREENS, *NOT_AT_FIRST]) == []
+
+
+def test_the_terminal_application_starts_without_making_dataclasses(tmp_path: Path) -> None:
+    # Each takes half a millisecond: `dataclasses` writes methods as text and compiles them at every start.
+    code = "\n    ".join(
+        (
+            "import dataclasses, sys, qwen3_chat.cli.commands, qwen3_chat.cli.run_tui",
+            "modules = [m for name, m in sys.modules.items() if name.startswith('qwen3_chat')]",
+            "classes = [c for m in modules for c in vars(m).values() if isinstance(c, type)]",
+            "classes += [c for outer in classes for c in vars(outer).values() if isinstance(c, type)]",
+            "ours = {c for c in classes if c.__module__.startswith('qwen3_chat')}",
+            "made = {c.__qualname__ for c in ours if dataclasses.is_dataclass(c)}",
+            "sys.modules.update((f'dataclass.{name}', sys) for name in made)",
+        )
+    )
+    assert below(loaded_modules(code, tmp_path), ["dataclass"]) == []
 
 
 def test_the_process_of_the_interface_runs_no_lexer(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
+from qwen3_chat.record_copies import field_names
 from qwen3_chat.sampling import (
     EXTENDED_PARAMETERS,
     SAMPLING_PARAMETERS,
@@ -23,12 +22,12 @@ PARAMS = SamplingParams(temperature=0.6, top_p=0.95, top_k=20, min_p=0.1, presen
 def test_the_classes_of_values_have_a_field_for_each_parameter(
     declared: type[SamplingParams | SamplingOverrides],
 ) -> None:
-    assert [field.name for field in fields(declared)] == NAMES
+    assert list(field_names(declared)) == NAMES
 
 
 @pytest.mark.parametrize("options", [ChatOptions, TurnOptions])
 def test_options_begin_with_the_parameters(options: type[ChatOptions | TurnOptions]) -> None:
-    assert [field.name for field in fields(options)][: len(NAMES)] == NAMES
+    assert list(field_names(options))[: len(NAMES)] == NAMES
 
 
 def test_the_screen_of_options_offers_each_parameter_in_its_range() -> None:

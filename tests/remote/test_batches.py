@@ -6,10 +6,10 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 from qwen3_chat.cli.question_worker import SERVER_SLOTS
+from qwen3_chat.record_copies import replace
 from qwen3_chat.servers import ServerKind
 from tests.e2e.conftest import Program
 from tests.remote.imitations import ANSWERED, Imitation

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -16,6 +15,7 @@ from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineFailed
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, TokenCounts
 from qwen3_chat.servers import ServerKind
 from tests.conftest import REPOSITORY

@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -20,6 +19,7 @@ from qwen3_chat.engine.remote.http_errors import connection_error
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed, Notice, ToolCallRequested
+from qwen3_chat.record_copies import replace
 from qwen3_chat.servers import Endpoint, ServerKind
 from tests.remote.remote_engines import QUICK_RETRIES, WEATHER, chat_request, remote_engine_at
 from tests.remote.wire_server import (

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any, overload
 
 import pytest
@@ -17,6 +16,7 @@ from qwen3_chat.engine.remote.server_probe import MAX_NAME_CHARACTERS, list_serv
 from qwen3_chat.engine.remote.stream_decoding import BodyDecoder, ReplyTooLargeError
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, TurnFinished
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import MAX_USER_N_CTX
 from tests.remote.remote_engines import QUICK_RETRIES, chat_request, hear, remote_engine_at
 from tests.remote.wire_server import DONE, Piece, Reply, Request, chunk, event, json_reply, running

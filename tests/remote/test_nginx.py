@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from qwen3_chat.engine.remote import ApiKey, ServerAccess, http_transport
 from qwen3_chat.engine.remote.body_unpacking import REQUEST_ENCODING
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.events import ReasoningDelta
+from qwen3_chat.record_copies import replace
 from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.servers import ServerKind
 from tests.remote.conftest import free_port, newest_llama_server, server

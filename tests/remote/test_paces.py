@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from conformance.features import Cell, Feature, read_documented_cells
 from event_stream import events_of
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine.remote import TimeoutPolicy
+from qwen3_chat.record_copies import replace
 from qwen3_chat.servers import ServerKind
 from tests.remote.imitations import Imitation
 from tests.remote.remote_engines import Heard, chat_request, remote_engine_at

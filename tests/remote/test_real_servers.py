@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -15,6 +14,7 @@ from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import PrefillProgressed, ReasoningDelta
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, LoadSettings
 from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.session import ChatSession

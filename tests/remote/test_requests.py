@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -11,6 +10,7 @@ from qwen3_chat.engine.remote.request_bodies import chat_body, encode_messages
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ToolSpec
 from qwen3_chat.servers import ServerKind
 from tests.remote.remote_engines import chat_request

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -17,6 +16,7 @@ from conformance.conversations import CONVERSATIONS
 from conformance.features import Feature
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.servers import ServerKind
 from real_servers.environments import SERVERS
 from real_servers.recipes import RECIPES, Recipe, ServedFiles, Start

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,6 +17,7 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, EventSink, TurnFinished
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session import ChatSession, EngineChoice, LocalModel, ServedModel
 from qwen3_chat.session.blind_comparison import BlindComparison, ComparisonProgress

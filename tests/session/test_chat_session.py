@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from event_stream import EventStream, events_of
 from qwen3_chat.chat import Role, StopReason, ThinkingMode
 from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, ReasoningDelta
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession, ReplyStarted, ReplyStored, SessionEvent, TurnOptions, UserStored
 from qwen3_chat.session.chat_tree import ChatTree
 from qwen3_chat.store import ChatStore

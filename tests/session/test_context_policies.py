@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.context_plan import ContextPolicy, turn_reserve_tokens
 from qwen3_chat.engine import Engine
 from qwen3_chat.events import AnswerDelta, EngineFailed, EventSink, Notice, TurnFinished
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, TokenCounts
 from qwen3_chat.session import (
     ChatSession,

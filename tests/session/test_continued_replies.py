@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from event_stream import EventStream, events_of
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, ReasoningDelta
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.session import ChatSession, SessionEvent, TurnOptions
 from qwen3_chat.store import ChatStore

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,6 +13,7 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import EngineFailed, LoadProgressed, Notice
 from qwen3_chat.models.catalog import ThinkingSupport, thinking_support
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.session import ChatSession, SessionEvent, switch_engine
 from qwen3_chat.store import ChatStore

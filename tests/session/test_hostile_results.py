@@ -7,7 +7,6 @@ import sqlite3
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.events import AnswerDelta
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, LoadSettings
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.store import ChatStore

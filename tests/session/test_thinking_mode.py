@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ThinkingSupport
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session.thinking_mode import (
     ModeDecision,
     decide_mode,

@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, ToolCal
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EventSink, Notice, ReasoningDelta, ToolCallRequested, TurnFinished
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest, LoadSettings
 from qwen3_chat.session import (
     ChatSession,

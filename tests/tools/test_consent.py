@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen3_chat.chat import ToolCall
+from qwen3_chat.record_copies import replace
 from qwen3_chat.tools.consent import ConsentRequest, ConsentRules, Verdict
 from qwen3_chat.tools.permissions import (
     MAX_LIMIT_CHARS,

@@ -7,7 +7,6 @@ import json
 import sys
 import tomllib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from qwen3_chat.chat import Role, ToolCall
 from qwen3_chat.jail.jail_settings import JailProblem, JailSettings, jail_problem
 from qwen3_chat.jail.jailed_python import CodeRun, RunEnd
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.store import ChatStore
 from qwen3_chat.tools import python_tool

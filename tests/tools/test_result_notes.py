@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store.records import CallRecord, MessageMeta, StoredMessage
 from qwen3_chat.tools.built_in_tools import FILES_WRITTEN
 from qwen3_chat.tools.result_notes import NoPaths, result_note

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from qwen3_chat.chat import ToolCall
 from qwen3_chat.engine.tool_call_parser import MAX_CALL_CHARS
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError, UsageError
+from qwen3_chat.record_copies import replace
 from qwen3_chat.tools import tool_runner
 from qwen3_chat.tools.calculator import calculator_tool
 from qwen3_chat.tools.clock import clock_tool

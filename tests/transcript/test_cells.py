@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qwen3_chat.transcript import cells
 from qwen3_chat.transcript.cells import cell_width, end_column, grapheme_clusters, hard_wrap, wrap
 
 FAMILY, FLAG, THUMB, ACCENT = "👨‍👩‍👧", "🇨🇳", "👍🏽", "e\u0301"
@@ -79,3 +80,9 @@ def test_clusters_cover_the_text(text: str) -> None:
 @given(text=st.text("ab -", max_size=60), width=st.integers(1, 25))
 def test_letters_with_and_without_accents_wrap_alike(text: str, width: int) -> None:
     assert wrap(text, width) == wrap(text.replace("a", "ä"), width)
+
+
+@given(st.text(alphabet=[*"ab—’“”‘…·é \t\u00a0\u2028e\u0301\u200d\u10ff\u1200\u2e7f中（、\u1100"]))
+def test_a_text_without_cjk_breaks_as_by_the_pattern_for_all_texts(text: str) -> None:
+    expected = [match.span() for match in cells._word_pattern().finditer(text)]
+    assert [match.span() for match in cells._unbroken_parts(text)] == expected

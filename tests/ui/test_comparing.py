@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from qwen3_chat.comparison.votes import tally_votes
 from qwen3_chat.engine import Engine
 from qwen3_chat.events import AnswerDelta, EngineFailed, EventSink, ReasoningDelta
 from qwen3_chat.models.picker import ServerRow
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import EngineChoice, LocalModel, ServedModel
 from qwen3_chat.session.engine_choice import encode_choice
 from qwen3_chat.store.records import Entrant

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from textual.events import Key, Paste
 
 from qwen3_chat.chat import Role, StopReason, ToolCall
 from qwen3_chat.events import AnswerDelta, ToolCallRequested
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.store.records import CallRecord
 from qwen3_chat.texts import Language, set_language

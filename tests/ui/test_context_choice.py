@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 from qwen3_chat.chat import StopReason
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.events import AnswerDelta, EngineEvent
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.texts import t
 from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen

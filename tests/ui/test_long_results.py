@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from qwen3_chat.chat import StopReason, ToolCall
 from qwen3_chat.events import AnswerDelta, ToolCallRequested
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.tools.tool import Arguments, Reach, Tool
 from tests.fakes import MODEL, FakeEngine, finished

@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.models.fit import Machine
 from qwen3_chat.models.hardware import SystemGpu, Vendor
 from qwen3_chat.models.picker import DownloadPhase, ServerRow
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.session import EngineChoice, LocalModel, ServedModel
 from qwen3_chat.texts import Language, set_language

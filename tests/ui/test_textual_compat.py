@@ -25,6 +25,7 @@ from rich.style import Style
 from textual._xterm_parser import XTermParser
 from textual.app import App, ComposeResult
 from textual.command import CommandList, CommandPalette
+from textual.css.model import RuleSet
 from textual.drivers._writer_thread import WriterThread
 from textual.events import Key, MouseScrollDown, Paste
 from textual.geometry import Offset, Size
@@ -437,6 +438,27 @@ async def test_the_mouse_selects_by_the_offsets_that_the_screen_computes() -> No
         assert list(app.screen.selections.values()) == [
             Selection(Offset(101, 200), Offset(105, 200))
         ]  # the last character is in it
+
+
+def test_a_rule_of_the_styles_is_still_equal_to_itself_alone_where_it_is_hashed() -> None:
+    first, second = RuleSet(), RuleSet()
+    assert first == second
+    assert {first, second} == {first, second}
+    assert len({first, second}) == 2
+
+
+@pytest.mark.parametrize("name", ["textual-light", "ansi-dark"])
+async def test_a_theme_to_start_with_is_in_force_as_a_theme_that_is_set(name: str) -> None:
+    started, switched = SteadyApp(), SteadyApp()
+    started.start_with_theme(name)
+    switched.theme = name
+    kept = []
+    for app in (started, switched):
+        async with app.run_test():
+            sources = app.stylesheet._variables, app.classes, app.pseudo_classes, app.theme
+            filters = [(type(it), it.enabled, vars(it).get("_terminal_theme")) for it in app._filters]
+            kept.append((*sources, app.screen.styles.background, filters))
+    assert kept[0] == kept[1]
 
 
 def test_the_theme_of_the_terminals_own_colours_has_variables() -> None:

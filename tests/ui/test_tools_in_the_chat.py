@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from qwen3_chat.chat import StopReason, ToolCall
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import TurnOptions
 from tests.fakes import FakeEngine, finished
 from tests.harness import open_app

@@ -36,7 +36,7 @@ def notices(app: Harness) -> list[str]:
 
 async def notice_of_failed_export(app: Harness, monkeypatch: pytest.MonkeyPatch) -> str:
     """The notice after an export that failed because of a bug."""
-    monkeypatch.setattr("qwen3_chat.ui.controllers.chat_controller.export_to_folder", fail)
+    monkeypatch.setattr("qwen3_chat.documents.export.export_to_folder", fail)
     await app.turn("Hello")
     await app.pilot.press("ctrl+s", "enter")
     await app.until(lambda: notices(app))

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
+from qwen3_chat.record_copies import replace
 from qwen3_chat.web.access import Access, Refusal, Refused, Sender
 
 PAGE = Sender(host="127.0.0.1:4000", source="http://127.0.0.1:4000", fetch_site="same-origin", cookie=None)

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
 from qwen3_chat.chat import StopReason
@@ -25,6 +24,7 @@ from qwen3_chat.engine.remote.token_counting import count_tokens, estimate_token
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EventSink, Notice, TurnFinished
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 from qwen3_chat.servers import ServerKind
 

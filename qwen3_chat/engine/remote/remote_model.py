@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from qwen3_chat.chat import ThinkingSupport
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFeature
 from qwen3_chat.models.catalog import thinking_support
 from qwen3_chat.models.gguf_names import QUANT_PATTERN
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import Capabilities, LoadedModel
 from qwen3_chat.servers import Endpoint, ServerKind
 

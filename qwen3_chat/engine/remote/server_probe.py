@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 
 from qwen3_chat.chat import MESSAGE_START
@@ -17,6 +17,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.events import Notice
 from qwen3_chat.models.catalog.family import HYBRID_N_CTX
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import MAX_USER_N_CTX
 from qwen3_chat.servers import Endpoint, ServerKind
 from qwen3_chat.texts.terminal_safe import terminal_safe

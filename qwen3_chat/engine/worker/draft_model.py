@@ -7,7 +7,6 @@ as it is sure; it has a context of its own, in which it follows the text that th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models.gguf import GgufHeader, read_file
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import N_SEQUENCES
 
 MIN_PROBABILITY: Final = 0.75

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from qwen3_chat.events import EngineEvent, LoadProgressed, Notice
 from qwen3_chat.models.gguf import GgufHeader, read_file
 from qwen3_chat.models.gguf_names import QWEN3_ARCHITECTURES, VISION_ARCHITECTURES
 from qwen3_chat.models.template_facts import read_template
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import N_SEQUENCES, LoadedModel, LoadSettings
 
 if TYPE_CHECKING:

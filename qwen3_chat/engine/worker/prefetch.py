@@ -7,14 +7,13 @@ evaluate that whole answer first.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from qwen3_chat.chat import ChatMessage, Role, StopReason
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.llama_context import common_length
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.engine.worker.template_process import StopCheck, never_stops
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 
 _PLACEHOLDER_QUESTIONS = ("a", "1")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
 
 from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.context_plan import answer_reserve_tokens, whole_answer_tokens
@@ -22,6 +21,7 @@ from qwen3_chat.engine.worker.tool_call_constraint import ToolCallConstraint
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, Notice, PrefillProgressed, TurnFinished
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 
 _AFTER_THINK_CLOSE = "\n\n"

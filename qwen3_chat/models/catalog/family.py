@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from qwen3_chat.chat import ThinkingSupport
 from qwen3_chat.models.catalog.model_data import ModelData, load_model_data
@@ -41,8 +42,7 @@ class MachineClass(StrEnum):
     SERVER = "server"
 
 
-@dataclass(frozen=True, slots=True)
-class FamilyModel:
+class FamilyModel(Struct, frozen=True):
     """A model as the family names it, such as `8B`; `repositories` are tried in this order.
 
     `reference_weights` are those of a file whose header was read; they give the proportions of other quants.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from qwen3_chat.models.catalog.pasted_names import parse_pasted_name
 
 
-@dataclass(frozen=True, slots=True)
-class ModelReference:
+class ModelReference(Struct, frozen=True):
     """A model as users and commands name it; `str()` gives the shortest text that names the same.
 
     `selector` is the quant, or the path of a file; None where the text has no colon. `revision` is a commit

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import cache
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from msgspec import Struct
 
 from qwen3_chat.models.catalog.family import FAMILY, find_family_model
 
@@ -69,8 +70,7 @@ _SHORTENED = re.compile(r"(?P<size>(?P<line>[a-z][a-z0-9.]*)-\d[\d.]*b)(?:-a\d+b
 _QUANT = re.compile(r"(?:ud-)?(?:i?q\d\w*|bf16|fp?16|f32)", re.IGNORECASE | re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class PastedName:
+class PastedName(Struct, frozen=True):
     """A name with the quant or path after it, and the revision that an address may hold."""
 
     name: str

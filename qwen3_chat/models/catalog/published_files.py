@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Publisher(StrEnum):
@@ -14,8 +15,7 @@ class Publisher(StrEnum):
     BARTOWSKI = "bartowski"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFile:
+class ModelFile(Struct, frozen=True):
     """A GGUF file of a repository; `revision` is a commit on Hugging Face, None where none is pinned.
 
     `size_bytes` is as published, or predicted where `size_is_exact` is False. An unknown `sha256` is None.
@@ -40,8 +40,7 @@ class ModelFile:
         return self.publisher is not Publisher.BARTOWSKI
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(Struct, frozen=True):
     """The files of one model; `name_pattern` holds `{quant}`; `published` has quant, bytes and SHA-256.
 
     `quants_of_derived_size` names the quants whose sizes are not published, but correct to 32 bytes here.

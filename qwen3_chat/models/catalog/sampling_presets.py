@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.models.catalog.model_data import DEFAULT_PRESET_NAME, PresetData, load_model_data
@@ -18,8 +18,7 @@ DEMO_SAMPLING = {
 """The presets of the demo model: it is small and knows few skills by heart, so little chance is best."""
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingPreset:
+class SamplingPreset(Struct, frozen=True):
     """The parameters that the makers of a family advise, with the page that says so."""
 
     name: str

@@ -7,7 +7,6 @@ tested up to 131,072 with YaRN: https://qwen.readthedocs.io/en/latest/run_locall
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from qwen3_chat.models.catalog import Shape, Weights
 from qwen3_chat.models.catalog.family import HYBRID_ANSWER_TOKENS, HYBRID_N_CTX, YARN_N_CTX
@@ -23,6 +22,7 @@ from qwen3_chat.models.fit.placement import (
     plans,
     with_long_context,
 )
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType, LoadSettings
 
 YARN_BASE_N_CTX = HYBRID_N_CTX

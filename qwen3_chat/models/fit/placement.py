@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 
@@ -13,6 +13,7 @@ from qwen3_chat.models.fit.context_memory import ContextSpec, compute_bytes, kv_
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.speed import NetworkPart, tokens_per_s, weight_bits
 from qwen3_chat.models.observed_runs import find_runs
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH, KvType
 from qwen3_chat.texts.formatting import MIB
 

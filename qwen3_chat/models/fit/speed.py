@@ -11,12 +11,13 @@ Max, 30B-A3B on an RTX 3080 with experts in RAM, 8B on a desktop processor. It i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from qwen3_chat.models.catalog import Shape, Weights
 from qwen3_chat.models.fit.context_memory import N_CTX_STEP, ContextSpec, kv_bytes
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.kernel_speeds import KernelSpeeds, seconds_at
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType
 
 CHAT_TOKENS = 2_048

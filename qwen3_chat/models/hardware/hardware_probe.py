@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-from dataclasses import replace
 from pathlib import Path
 
 from qwen3_chat.engine.cpu_cores import processor_name, usable_cores
@@ -18,6 +17,7 @@ from qwen3_chat.models.hardware.inventory import Hardware, SystemGpu
 from qwen3_chat.models.hardware.measured_kernels import KERNELS_FILE_NAME, KernelMeter, read_or_measure
 from qwen3_chat.models.hardware.ram import read_ram
 from qwen3_chat.models.hardware.system_gpus import apple_gpus, nvidia_gpus, sysfs_gpus, windows_gpus
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts.formatting import GIB
 
 _LLAMA_CPP_TIMEOUT_S = 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from qwen3_chat.engine.wire import Device, DeviceKind, MeasuredDevice
@@ -18,6 +18,7 @@ from qwen3_chat.models.hardware.memory_bandwidth import (
 )
 from qwen3_chat.models.kernel_speeds import KernelSpeeds
 from qwen3_chat.models.observed_runs import ObservedRun
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts.formatting import GIB, MIB, parse_size
 
 IDLE_RAM_SHARE, IDLE_GPU_SHARE = 0.15, 0.05

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from qwen3_chat.error_codes import ErrorCode
@@ -21,6 +21,7 @@ from qwen3_chat.models.hub.hub_file import HubFile, checked_repository
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
 from qwen3_chat.models.hub.source_rounds import RoundFailedError, ask_in_rounds
 from qwen3_chat.models.hub.sources import Hub, RemoteFile, Source
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts import t
 
 

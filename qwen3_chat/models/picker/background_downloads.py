@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from qwen3_chat.models.hub import (
 )
 from qwen3_chat.models.hub.model_pull import PullEventSink
 from qwen3_chat.models.picker.model_table import VariantKey
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts import t
 
 TargetResolver = Callable[[ModelReference], Awaitable[PullTarget]]

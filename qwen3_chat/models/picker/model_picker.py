@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwen3_chat.models.catalog import find_family_model
@@ -32,6 +32,7 @@ from qwen3_chat.models.picker.model_table import (
     identify_models,
 )
 from qwen3_chat.models.picker.offer_text import grouped_offers, offer_kinds, offer_times
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LOCAL_ENGINE_NAME, KvType, LoadedModel
 from qwen3_chat.session import EngineFactory, LocalModel
 from qwen3_chat.texts import t

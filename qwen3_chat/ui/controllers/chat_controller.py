@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from qwen3_chat.documents.export import ExportFormat, default_file_name, export_to_folder, render
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore, SearchHit
 from qwen3_chat.store.records import Chat, StoredMessage
@@ -16,9 +15,7 @@ from qwen3_chat.ui.controllers.draft_controller import DraftController
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.controllers.version_controller import VersionController
 from qwen3_chat.ui.error_notices import notify_errors
-from qwen3_chat.ui.screens.chats_screen import ChatsScreen
 from qwen3_chat.ui.screens.dialog import show_dialog
-from qwen3_chat.ui.screens.export_screen import ExportScreen
 from qwen3_chat.ui.turn_view import TurnView
 from qwen3_chat.ui.widgets.chat_list import ChatChoice
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
@@ -64,11 +61,15 @@ class ChatController(Controller):
         with notify_errors(self._screen, "task.purge"):
             await self._store.purge_deleted(DELETED_RETENTION)
 
+    async def read_last(self) -> None:
+        """Read which chat was written to last."""
+        with notify_errors(self._screen, "task.list_chats"):
+            self.last = await self._store.latest_chat()
+
     @in_worker("last chat")
     async def find_last(self) -> None:
         """Find the chat that was written to last, and offer it in the welcome of a new one."""
-        with notify_errors(self._screen, "task.list_chats"):
-            self.last = await self._store.latest_chat()
+        await self.read_last()
         if self.last is not None and not self._session.messages:
             self._view.show_messages()
 
@@ -122,6 +123,9 @@ class ChatController(Controller):
     @in_worker("export")
     async def export(self) -> None:
         """Export the chat to the folder of exports, in a format to choose, that of the settings first."""
+        from qwen3_chat.documents.export import ExportFormat, default_file_name, export_to_folder, render
+        from qwen3_chat.ui.screens.export_screen import ExportScreen
+
         settings, folder = self._view.settings, self._view.exports_folder
         choice = await show_dialog(self._screen, ExportScreen(settings.export_format))
         chat, messages = self._session.chat, self._session.messages
@@ -149,6 +153,8 @@ class ChatController(Controller):
     @in_worker("chats")
     async def open_list(self) -> None:
         """Open the list of stored chats and go on with the chosen one."""
+        from qwen3_chat.ui.screens.chats_screen import ChatsScreen
+
         self._screen.app.clear_notifications()
         current = self._session.chat_id
         chats = ChatsScreen(self._store, current)

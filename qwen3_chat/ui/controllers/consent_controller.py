@@ -12,12 +12,12 @@ from qwen3_chat.tools.consent import ConsentAnswer, ConsentRequest
 from qwen3_chat.tools.permissions import PermissionScope
 from qwen3_chat.ui.controllers.controller import ChatView, Controller
 from qwen3_chat.ui.controllers.turn_controller import TurnController
-from qwen3_chat.ui.screens.consent_screen import ConsentScreen, TypedOn
 from qwen3_chat.ui.turn_view import TurnView
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
 if TYPE_CHECKING:
     from qwen3_chat.mcp.forms import FormAnswer, FormRequested
+    from qwen3_chat.ui.screens.consent_screen import ConsentScreen
     from qwen3_chat.ui.screens.form_screen import FormScreen
 
 GivenT = TypeVar("GivenT")
@@ -48,6 +48,8 @@ class ConsentController(Controller):
 
     async def ask(self, request: ConsentRequest) -> ConsentAnswer:
         """Ask the user about a call; a stop of the turn closes the question."""
+        from qwen3_chat.ui.screens.consent_screen import ConsentScreen, TypedOn
+
         name = label_of_name(request.label)
         sentence = t(request.text_key("ui.activity.", "consent"), name=name)
         self._turn.wait_for_consent(sentence, request.call)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncio import to_thread
 
 from qwen3_chat.chat import Role
-from qwen3_chat.documents.chat_files import list_chat_files
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
@@ -13,7 +12,6 @@ from qwen3_chat.tools.built_in_tools import FILES_WRITTEN
 from qwen3_chat.tools.result_notes import ResultPaths
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.controllers.writing_controller import WritingController
-from qwen3_chat.ui.screens.chat_files_screen import ChatFilesScreen
 from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
@@ -36,6 +34,9 @@ class FileController(Controller):
     @in_worker("chat files")
     async def open_list(self) -> None:
         """List the files, and attach the chosen one to the message that is being written."""
+        from qwen3_chat.documents.chat_files import list_chat_files
+        from qwen3_chat.ui.screens.chat_files_screen import ChatFilesScreen
+
         files = []
         if (chat_id := self._session.chat_id) is not None:
             files = await to_thread(list_chat_files, self._paths.files_path(chat_id))

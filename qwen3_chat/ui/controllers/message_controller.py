@@ -12,12 +12,10 @@ from qwen3_chat.session.chat_tree import ChatTree
 from qwen3_chat.session.thinking_mode import typed_mode
 from qwen3_chat.store.records import Deletion, StoredMessage
 from qwen3_chat.texts import t
-from qwen3_chat.transcript.code_extraction import find_code_blocks
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.controllers.version_controller import VersionController
 from qwen3_chat.ui.error_notices import notify_errors
-from qwen3_chat.ui.screens.code_blocks_screen import CodeBlocksScreen
 from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
@@ -220,6 +218,9 @@ class MessageController(Controller):
 
     @in_worker("code")
     async def _show_code(self, stored: StoredMessage) -> None:
+        from qwen3_chat.transcript.code_extraction import find_code_blocks
+        from qwen3_chat.ui.screens.code_blocks_screen import CodeBlocksScreen
+
         if blocks := find_code_blocks(self._source(stored)):
             await show_dialog(self._screen, CodeBlocksScreen(blocks, self._view.exports_folder))
         else:

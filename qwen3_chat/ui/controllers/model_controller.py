@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from qwen3_chat.engine.llama_compilation import read_compilation
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession, EngineChoice, LocalModel, switch_engine
 from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker

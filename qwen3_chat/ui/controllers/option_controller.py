@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.config.prompt_library import load_prompts
-from qwen3_chat.models.catalog import sampling_for
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession
 from qwen3_chat.session.thinking_mode import fixed_mode
 from qwen3_chat.session.turn_options import overrides
@@ -16,7 +14,6 @@ from qwen3_chat.texts import current_language, t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
-from qwen3_chat.ui.screens.chat_options_screen import ChatOptionsScreen, ChatSetup
 from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
@@ -58,6 +55,8 @@ class OptionController(Controller):
             case "thinking_budget":
                 return t("ui.options.unlimited")
             case "presence_penalty" if model is not None:
+                from qwen3_chat.models.catalog import sampling_for
+
                 sampling = sampling_for(self._session.mode, is_demo=model.is_demo)
                 return f"{sampling.presence_penalty:g}"
             case _:
@@ -76,6 +75,9 @@ class OptionController(Controller):
     @in_worker("options")
     async def open_dialog(self) -> None:
         """Open the options of this chat, or of the chat that the next message begins."""
+        from qwen3_chat.config.prompt_library import load_prompts
+        from qwen3_chat.ui.screens.chat_options_screen import ChatOptionsScreen, ChatSetup
+
         self._screen.app.clear_notifications()
         session = self._session
         preset = session.options.sampling_from(session.sampling_preset(session.mode))

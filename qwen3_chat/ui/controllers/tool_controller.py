@@ -5,10 +5,9 @@ from __future__ import annotations
 from asyncio import to_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qwen3_chat.jail.jail_settings import jail_problem
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts import t
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX
@@ -102,6 +101,7 @@ class ToolController(Controller):
     async def _choose(self, catalogue: ToolCatalogue, highlighted: str = "") -> bool:
         """Have the user choose; return True if the servers are wanted next."""
         tools = await to_thread(catalogue.read)
+        from qwen3_chat.jail.jail_settings import jail_problem
         from qwen3_chat.ui.screens.tools_screen import ToolsScreen  # here: few chats open it
 
         self._screen.app.clear_notifications()

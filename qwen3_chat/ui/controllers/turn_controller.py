@@ -16,7 +16,6 @@ from qwen3_chat.session import ChatSession, ContextExceeded, SessionEventSink, T
 from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
-from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
 from qwen3_chat.ui.turn_view import TurnView
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
@@ -52,8 +51,8 @@ class TurnController(Controller):
     async def load_model(self) -> None:
         """Load the model while the user reads and writes; show its name in the welcome of an empty chat."""
         await self._run(self._prepare)
-        if self._session.engine.model is not None and not self._session.messages:
-            self._view.show_messages()
+        if self._session.engine.model is not None and not self._session.messages and not self.is_answering:
+            self._view.show_messages()  # a question that is being stored is on the screen, and no message yet
 
     async def _prepare(self, on_event: SessionEventSink) -> None:
         await self._session.prepare(on_event)
@@ -166,6 +165,8 @@ class TurnController(Controller):
     @in_worker("context")
     async def choose_policy(self, exceeded: ContextExceeded) -> None:
         """Ask for a policy for a chat that exceeds the context, then run the waiting turn with it."""
+        from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
+
         self._screen.app.clear_notifications()
         policy = await self._screen.app.push_screen_wait(ContextChoiceScreen(exceeded))
         if policy is None or self.is_answering:

@@ -13,7 +13,6 @@ from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.documents.attachments import Attachment, fence_attachment, is_web_address
 from qwen3_chat.documents.file_text import read_attachment
 from qwen3_chat.errors import EngineError
-from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore
@@ -289,5 +288,7 @@ def _command(binding: Binding, has_own_label: bool) -> PaletteCommand:
 
 def _request(text: str) -> ChatRequest:
     """Return a request with one message, of which only the tokens are counted."""
+    from qwen3_chat.models.catalog import sampling_for
+
     mode = ThinkingMode.NO_THINK
     return ChatRequest((ChatMessage(Role.USER, text),), mode, sampling_for(mode, is_demo=False), seed=0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -24,8 +24,7 @@ from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
-@dataclass(frozen=True, slots=True)
-class ChatSetup:
+class ChatSetup(Struct, frozen=True):
     """The system prompt and the options of a chat."""
 
     system: str

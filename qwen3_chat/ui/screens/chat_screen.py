@@ -5,14 +5,12 @@ from __future__ import annotations
 from asyncio import timeout
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from textual import on
-from textual.app import ComposeResult
 from textual.events import DescendantFocus
 from textual.widgets import TextArea
 from textual.worker import Worker
@@ -20,6 +18,7 @@ from textual.worker import Worker
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.config import Settings
 from qwen3_chat.highlighting.highlighter import Highlighter
+from qwen3_chat.record_copies import field_names, replace
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.chat_tree import ChatTree
 from qwen3_chat.session.draft_store import DraftStore
@@ -65,7 +64,7 @@ if TYPE_CHECKING:
     from qwen3_chat.mcp.tool_list import ToolCatalogue
     from qwen3_chat.models.picker import ModelPicker
 
-TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
+TURN_OPTION_NAMES = frozenset(field_names(TurnOptions))
 
 TYPED_TIMEOUT_S = 1.0
 """The time for the keys that were pressed right before the app ends; a key needs milliseconds."""
@@ -88,8 +87,6 @@ class ChatScreen(ReadingScreen):
         &.-flat ChatInput, &.-flat ChatInput:focus { min-height: 1; max-height: 2; border: none; }
     }
     """
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-tall")]
 
     def __init__(
         self,
@@ -142,11 +139,7 @@ class ChatScreen(ReadingScreen):
         self.turn.calls.name_of = self.tools.name_of
         self.files = FileController(self, session, widgets, store, self.writing)
 
-    def compose(self) -> ComposeResult:
-        """Lay out the sidebar, then the widgets of the chat from top to bottom."""
-        yield from self.widgets
-
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         """Apply the settings to the widgets, show the chat, then begin what goes on in the background."""
         self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
         self.transcript.draws_formulas = self.settings.maths == "drawn"
@@ -156,12 +149,12 @@ class ChatScreen(ReadingScreen):
         self.set_interval(REDUCED_TICK_S if self.settings.reduced_motion else TICK_S, self.tick)
         self.input.focus()
         self.app.app_resume_signal.subscribe(self, lambda _: self.signals.forget_title())
+        await self.chats.read_last()  # one row; found later, it has the welcome laid out and drawn again
         self.show_chat()
         if self.models is not None:
             self.models.start()
-        self.turns.load_model()
+        self.call_after_refresh(self.turns.load_model)  # the first frame comes first
         self.call_later(self.chats.purge)
-        self.call_later(self.chats.find_last)
 
     def on_screen_resume(self) -> None:
         """Let a call be asked about that waited for another screen to close."""

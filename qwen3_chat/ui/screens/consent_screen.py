@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -45,8 +45,7 @@ MAX_NAME_CHARS = 60
 MAX_EDITED_CHARS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class TypedOn:
+class TypedOn(Struct, frozen=True):
     """The functions that pass on what is typed while keys don't answer: characters, a paste, a backspace."""
 
     insert: Callable[[str], object]
@@ -65,11 +64,12 @@ class ConsentMode(StrEnum):
 class AnswerLine(Static):
     """A line with an answer and its key; a click gives it as well."""
 
-    @dataclass
     class Clicked(Message):
         """The message that an answer was clicked."""
 
-        key: str
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
 
     def __init__(self, key: str) -> None:
         super().__init__(markup=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncio import to_thread
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from qwen3_chat.models.picker import (
     build_model_table,
 )
 from qwen3_chat.models.picker.offer_text import describe_offers
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.session import EngineChoice, LocalModel
 from qwen3_chat.texts import t

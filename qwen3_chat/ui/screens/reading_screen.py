@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from textual import on
-from textual.events import Key, Paste
+from textual.app import ComposeResult
+from textual.events import Key, Paste, ScreenResume
 
 from qwen3_chat.texts import t
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
@@ -18,10 +19,30 @@ UPDATE_S, REDUCED_UPDATE_S = UPDATE_INTERVAL_S, 1.0
 class ReadingScreen(TranscriptScreen[None]):
     """A screen on which one scrolls, folds, copies and opens links while the input keeps the focus."""
 
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-tall")]
+    AUTO_FOCUS = "ChatInput"  # not the first one, which is in the sidebar
+
     def __init__(self, widgets: ChatWidgets) -> None:
         super().__init__()
         self.widgets = widgets
         self.transcript, self.input, self.sidebar = widgets.transcript, widgets.input, widgets.sidebar
+        self._was_shown = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out the sidebar, then the widgets of the chat from top to bottom, with styles for this size."""
+        # Textual sets these classes at the first resize, after the first frame, and styles everything anew.
+        width, height = self.app.size
+        for size, breakpoints in (width, self.HORIZONTAL_BREAKPOINTS), (height, self.VERTICAL_BREAKPOINTS):
+            reached = max(breakpoint for breakpoint in breakpoints if breakpoint[0] <= size)
+            self.add_class(reached[1], update=False)
+        yield from self.widgets
+
+    @on(ScreenResume)
+    def keep_first_styles(self, event: ScreenResume) -> None:
+        """Keep the styles that the widgets got when they were mounted, the first time."""
+        if not self._was_shown:
+            self._was_shown, event.refresh_styles = True, False
 
     def on_key(self, event: Key) -> None:
         """Notify of a disabled key; pass typed text to the input, wherever the focus is, unless it is off."""

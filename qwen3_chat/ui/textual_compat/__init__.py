@@ -26,6 +26,7 @@ from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.color import Color
 from textual.command import Command, CommandList, CommandPalette
+from textual.css.model import RuleSet
 from textual.driver import Driver
 from textual.geometry import Size
 from textual.keys import Keys, _character_to_key
@@ -142,6 +143,19 @@ class TerminalApp(App[None]):
         if error is not None:
             raise error
 
+    def start_with_theme(self, name: str) -> None:
+        """Use a theme from the first frame on; call it before the app runs.
+
+        To set `theme` has Textual parse and apply all styles again when the app runs, some 5 ms; this does
+        what else its watcher does. We know of no upstream issue.
+        """
+        self.set_reactive(App.theme, name)
+        theme = self.current_theme
+        classes = {f"-theme-{name}": True, "-dark-mode": theme.dark, "-light-mode": not theme.dark}
+        self.update_classes(classes, update=False)
+        self._refresh_truecolor_filter(self.ansi_theme)
+        self.stylesheet.set_variables(self.get_css_variables())
+
     def write_sequence(self, sequence: str) -> None:
         """Write a sequence that draws nothing to the terminal, if the app has it.
 
@@ -236,6 +250,18 @@ def _let_go_of_closed_widgets() -> None:
 
 
 _let_go_of_closed_widgets()
+
+
+def _hash_rules_in_c() -> None:
+    """Let rules be hashed as any object is.
+
+    To style a widget, Textual looks up each rule of all styles in a set. A rule hashes by its identity, in
+    Python, which takes several times as long. We know of no upstream issue.
+    """
+    RuleSet.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+_hash_rules_in_c()
 
 
 # lists

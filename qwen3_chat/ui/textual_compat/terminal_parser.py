@@ -44,7 +44,7 @@ _MAX_SCREEN_PIXELS = 100_000
 
 ESC: Final = "\x1b"
 _STRING_STARTS: Final = tuple(ESC + character for character in "]P_^X")  # OSC, DCS, APC, PM, SOS
-_STRING = re.compile(r"\x1b[\]P_^X][\x20-\x7e\x80-\U0010ffff]*")
+_STRING = re.compile(r"\x1b[\]P_^X][^\x00-\x1f\x7f]*")
 _CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]", re.ASCII)
 _BEGUN_CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*|\x1b\[<[\d;-]*", re.ASCII)
 _ONE_KEY = re.compile(rf"\x1b?[^\r\n]|\x1bO.|{_CONTROL_SEQUENCE.pattern}", re.ASCII)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from rich.cells import cell_len
 from textual.app import RenderResult
 from textual.content import Content
@@ -13,8 +12,7 @@ from textual.widget import Widget
 BAR_CELLS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(Struct, frozen=True):
     """The engine's activity: its text, its progress from 0 to 1 if known, a hint of what the user can do."""
 
     text: str = ""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -18,8 +18,7 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.themes import DIM
 
 
-@dataclass(frozen=True, slots=True)
-class AttachmentTokens:
+class AttachmentTokens(Struct, frozen=True):
     """The number of an attachment's tokens, exact or estimated."""
 
     tokens: int
@@ -29,11 +28,12 @@ class AttachmentTokens:
 class AttachmentLine(Static):
     """The line of one attachment; a click removes the attachment."""
 
-    @dataclass
     class Removed(Message):
         """The message that the user removes an attachment."""
 
-        attachment: Attachment
+        def __init__(self, attachment: Attachment) -> None:
+            super().__init__()
+            self.attachment = attachment
 
     def __init__(self, attachment: Attachment, count: AttachmentTokens | None) -> None:
         tokens = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from textual import events
 from textual.binding import Binding
@@ -66,29 +65,33 @@ class ChatInput(TextArea):
     enter_sends: var[bool] = var(True)
     attachments: var[tuple[Attachment, ...]] = var((), init=False)
 
-    @dataclass
     class Submitted(Message):
         """The message that the user sends the text with its attachments."""
 
-        text: str
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
-    @dataclass
     class CommandEntered(Message):
         """The message that the user enters a command by its name."""
 
-        name: str
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
 
-    @dataclass
     class CompletionRequested(Message):
         """The message that the word at the cursor can be completed; None if it can't, or no longer."""
 
-        trigger: CompletionTrigger | None
+        def __init__(self, trigger: CompletionTrigger | None) -> None:
+            super().__init__()
+            self.trigger = trigger
 
-    @dataclass
     class FileChosen(Message):
         """The message that the user chose a file or a web page to attach."""
 
-        path: str
+        def __init__(self, path: str) -> None:
+            super().__init__()
+            self.path = path
 
     class QueuedRequested(Message):
         """The message that the user wants to edit the last of the queued messages."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -33,8 +33,7 @@ MAX_HITS = 500
 OPEN_MARK = "● "
 
 
-@dataclass(frozen=True, slots=True)
-class ChatChoice:
+class ChatChoice(Struct, frozen=True):
     """The chat to go on with; if a search found it, with the query and the hits in its messages."""
 
     chat_id: int
@@ -79,25 +78,27 @@ class ChatList(Vertical):
     busy_chat: var[int | None] = var(None, init=False)
     """The chat in which an answer is being written, which can't be deleted meanwhile."""
 
-    @dataclass
     class Chosen(Message):
         """The message that the user goes on with a chat."""
 
-        choice: ChatChoice
+        def __init__(self, choice: ChatChoice) -> None:
+            super().__init__()
+            self.choice = choice
 
-    @dataclass
     class Deleted(Message):
         """The message that a chat was deleted; it can still be restored."""
 
-        chat_id: int
+        def __init__(self, chat_id: int) -> None:
+            super().__init__()
+            self.chat_id = chat_id
 
-    @dataclass
     class Renamed(Message):
         """The message that a chat got another title."""
 
-        chat_id: int
+        def __init__(self, chat_id: int) -> None:
+            super().__init__()
+            self.chat_id = chat_id
 
-    @dataclass
     class Closed(Message):
         """The message that the user leaves the list."""
 
@@ -290,7 +291,7 @@ class ChatList(Vertical):
 
 
 class Sidebar(ChatList):
-    """The list at the left edge of the chat screen; hidden until it is opened."""
+    """The list at the left edge of the chat screen; hidden and empty until it is opened."""
 
     DEFAULT_CSS = """
     Sidebar {
@@ -298,3 +299,13 @@ class Sidebar(ChatList):
         border-right: tall $panel; background: $surface; padding-top: 1;
     }
     """
+
+    def compose(self) -> ComposeResult:
+        """Lay out nothing yet, so that the app starts without the styles of widgets that nobody sees."""
+        return ()
+
+    def begin(self) -> None:
+        """List all chats and focus the search."""
+        if not self.search_input.is_attached:
+            self.mount_all(super().compose())
+        super().begin()

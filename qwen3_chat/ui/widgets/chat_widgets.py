@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 
+from msgspec import Struct
 from textual.widget import Widget
 
+from qwen3_chat.record_copies import field_names
 from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import t
 from qwen3_chat.ui.widgets.activity_line import ActivityLine
@@ -21,8 +22,7 @@ from qwen3_chat.ui.widgets.status_bar import StatusBar
 from qwen3_chat.ui.widgets.title_bar import Banner, TitleBar
 
 
-@dataclass(frozen=True, slots=True)
-class ChatWidgets:
+class ChatWidgets(Struct, frozen=True):
     """The widgets of the chat screen: the sidebar, then those of the chat from top to bottom.
 
     They are there before the screen is mounted and after it is closed, so that nobody has to ask whether
@@ -42,7 +42,7 @@ class ChatWidgets:
     key_bar: KeyBar
 
     def __iter__(self) -> Iterator[Widget]:
-        return (getattr(self, field.name) for field in fields(self))
+        return (getattr(self, name) for name in field_names(self))
 
 
 def make_chat_widgets(store: ChatStore) -> ChatWidgets:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from rich.segment import Segment
 from textual.binding import Binding
@@ -12,6 +11,7 @@ from textual.message import Message
 from textual.reactive import var
 from textual.strip import Strip
 
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store.search_terms import match_spans
 from qwen3_chat.transcript.cells import cell_width
 from qwen3_chat.transcript.message_entry import MessageEntry
@@ -47,7 +47,6 @@ class MarkedTranscript(Transcript):
     search_text: var[str] = var("", init=False)
     """The text of the search, whose matches are highlighted."""
 
-    @dataclass
     class Marked(Message):
         """The message that another entry is marked, or none any more."""
 

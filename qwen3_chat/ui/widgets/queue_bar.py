@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
@@ -27,17 +26,19 @@ REMOVE_CELLS = 3
 class QueuedLine(Static):
     """The line of one message: a click on its cross removes the message, elsewhere takes it back."""
 
-    @dataclass
     class Removed(Message):
         """The message that the user removes a queued message."""
 
-        number: int
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
 
-    @dataclass
     class TakenBack(Message):
         """The message that the user takes a queued message back into the input."""
 
-        number: int
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
 
     def __init__(self, number: int, content: str, *, is_last: bool) -> None:
         text, attachments = split_attachments(content)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from textual import events
 from textual.app import RenderResult
 from textual.content import Content
@@ -17,8 +16,7 @@ from qwen3_chat.texts.formatting import SEPARATOR, format_speed
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """The contents of the status bar.
 
     A None is not known yet; without `counts_exactly` the tokens are estimated.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from textual.errors import NoWidget
 from textual.events import Click, MouseDown
@@ -50,17 +49,19 @@ class Transcript(TranscriptView):
     reading_width: var[int] = var(0, init=False)
     """The most cells of a row of prose; 0 sets no limit."""
 
-    @dataclass
     class LinkClicked(Message):
         """The message that the reader clicked a link."""
 
-        url: str
+        def __init__(self, url: str) -> None:
+            super().__init__()
+            self.url = url
 
-    @dataclass
     class CopyRequested(Message):
         """The message that the reader copies the source of a message or of a code block."""
 
-        text: str
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
     def __init__(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
 from typing import Any
 
 from textual.events import Resize
@@ -15,6 +14,7 @@ from textual.timer import Timer
 
 from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 from qwen3_chat.highlighting.highlighter import Highlighter
+from qwen3_chat.record_copies import replace
 from qwen3_chat.transcript.message_view import MESSAGE_STRIDE
 from qwen3_chat.transcript.text_positions import TextPosition, selected_text, target_at
 from qwen3_chat.transcript.transcript_layout import Anchor, TranscriptLayout
@@ -44,12 +44,13 @@ class TranscriptView(SteadyScrollView, can_focus=True):
     unseen: var[bool] = var(False, init=False)
     """True if there is new text below the screen since the reader left the end."""
 
-    @dataclass
     class FollowChanged(Message):
         """The message that the reader left or reached the end, or that there is new text below."""
 
-        following: bool
-        unseen: bool
+        def __init__(self, following: bool, unseen: bool) -> None:
+            super().__init__()
+            self.following = following
+            self.unseen = unseen
 
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(name=name, id=id, classes=classes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 
 import pytest
 
@@ -11,6 +10,7 @@ from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.models.catalog import MachineClass, find_family_model, preset_for, thinking_support
 from qwen3_chat.models.catalog.model_data import ModelData, PresetData, load_model_data
 from qwen3_chat.models.gguf_names import CHAT_ARCHITECTURES
+from qwen3_chat.record_copies import field_names
 from qwen3_chat.sampling import SamplingParams, sampling_parameter
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+-GGUF")
@@ -26,8 +26,8 @@ def test_a_preset_names_its_source_and_keeps_to_the_ranges(preset: PresetData) -
     assert set(preset.architectures) <= CHAT_ARCHITECTURES
     assert all(part == part.lower() for part in preset.names)
     for params in (preset.think, preset.no_think):
-        for field in fields(SamplingParams):
-            assert getattr(params, field.name) in sampling_parameter(field.name).range, field.name
+        for name in field_names(SamplingParams):
+            assert getattr(params, name) in sampling_parameter(name).range, name
     assert preset.think.temperature > 0  # greedy thinking repeats itself
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict  # noqa: TID251 - of a dataclass
 from itertools import product
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from qwen3_chat.models.fit.context_memory import ContextSpec, compute_bytes, kv_
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.placement import PROGRAM_BYTES, cpu_plan
 from qwen3_chat.models.shape import DeltaNet, every_nth_is_attention
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType
 from qwen3_chat.texts.formatting import GIB, MIB
 from tests.conftest import REPOSITORY, WAIT_LIMIT_S

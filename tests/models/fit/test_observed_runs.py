@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from qwen3_chat.models.catalog import find_family_model
 from qwen3_chat.models.fit import Assessment, Machine, assess
 from qwen3_chat.models.fit.placement import MAX_EXCESS
 from qwen3_chat.models.observed_runs import ObservedRun, ObservedSpeed
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts import Language, set_language
 from tests.models.fit.machines import KERNELS, cpu
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -25,6 +24,7 @@ from qwen3_chat.models.fit.placement import PLENTY_SHARE
 from qwen3_chat.models.fit.recommendation import MAX_REJECTED, Recommendation
 from qwen3_chat.models.kernel_speeds import Curve
 from qwen3_chat.models.picker.offer_text import describe_offers, grouped_offers
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType
 from qwen3_chat.texts import Language, set_language
 from qwen3_chat.texts.formatting import GIB, MIB

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from qwen3_chat.models.catalog import Shape, find_family_model
@@ -10,6 +8,7 @@ from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.placement import network_parts, plans
 from qwen3_chat.models.fit.speed import prompt_tokens_per_s, tokens_per_s, weight_bits
 from qwen3_chat.models.kernel_speeds import LONG_CELLS, SHORT_CELLS, Curve, KernelSpeeds, seconds_at
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import KvType
 from tests.models.fit.machines import KERNELS, cpu, with_gpus
 

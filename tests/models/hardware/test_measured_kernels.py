@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.hardware import Hardware, SystemRam, measured_kernels, probe_hardware
 from qwen3_chat.models.hardware.measured_kernels import read_kernels, read_or_measure
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts.formatting import GIB
 from tests.models.fit.machines import KERNELS
 

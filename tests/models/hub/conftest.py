@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from qwen3_chat.models.hub.downloader import Downloader, DownloadObserver
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
 from qwen3_chat.models.hub.sources import Hub, HuggingFace, ModelScope, Source, new_http_client
+from qwen3_chat.record_copies import replace
 from tests.models.hub.fake_hub import FakeHub, Fault, Stall, sha256
 
 REPOSITORY = "unsloth/Qwen3-0.6B-GGUF"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from qwen3_chat.models.hub.downloader import Downloader
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.part_file import part_path
 from qwen3_chat.models.hub.sources import Hub, HuggingFace, ModelScope
+from qwen3_chat.record_copies import replace
 from tests.models.hub.conftest import NAME, PAYLOAD, RecordingObserver, content, ready_for, size_of, until
 from tests.models.hub.fake_hub import (
     Cut,

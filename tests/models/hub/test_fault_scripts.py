@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from qwen3_chat.models.hub.downloader import Downloader
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.part_file import part_path
 from qwen3_chat.models.hub.sources import HuggingFace, ModelScope
+from qwen3_chat.record_copies import replace
 from tests.models.hub.conftest import NAME, PAYLOAD, REPOSITORY, content, ready_for, size_of, until
 from tests.models.hub.fake_hub import (
     Cut,

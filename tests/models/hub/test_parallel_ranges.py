@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from qwen3_chat.models.hub.parallel_ranges import MAX_RANGE_BYTES, MIN_RANGE_BYT
 from qwen3_chat.models.hub.part_file import part_path
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
 from qwen3_chat.models.hub.sources import CLIENT_READ_BYTES, HuggingFace, ModelScope, new_http_client
+from qwen3_chat.record_copies import replace
 from tests.models.hub.conftest import (
     FAST_RETRIES,
     NAME,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from qwen3_chat.models.hub import (
 )
 from qwen3_chat.models.hub.model_pull import no_copies
 from qwen3_chat.models.hub.sources import Hub
+from qwen3_chat.record_copies import replace
 from tests.models.hub.conftest import FAST_RETRIES, content, until
 from tests.models.hub.fake_hub import Cut, FakeHub, Fault, FlippedBit, Held, Stall, Status, sha256
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
 from qwen3_chat.models.hub.source_rounds import RoundFailedError, ask_in_rounds
 from qwen3_chat.models.hub.sources import Hub, HuggingFace, ModelScope, Source, hubs_from
 from qwen3_chat.models.hub.target_resolution import PullTarget, resolve_target
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts import Language, set_language
 from tests.models.hub.conftest import FAST_RETRIES, hub_at
 from tests.models.hub.fake_hub import FakeHub, Status, sha256
