@@ -139,6 +139,12 @@ class Timings(Struct, frozen=True):
     """The tokens that a draft model proposed."""
     accepted_tokens: int = 0
     """Those of them that the reply has."""
+    draft_steps: int = 0
+    """The steps in which it proposed any."""
+    draft_pauses: int = 0
+    """The number of pauses that drafting made because it was measured to be slower."""
+    draft_speedup: float = 0.0
+    """The speed of decoding with the attempts to draft : without, by measured times; 0 without any."""
 
 
 class Shortfall(StrEnum):

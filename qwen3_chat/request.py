@@ -37,6 +37,9 @@ MAX_ADAPTERS, MAX_ADAPTER_SCALE = 16, 100.0
 MAX_ADAPTER_LABEL_CHARS = 40
 """The longest name of an adapter that is shown."""
 
+MAX_DRAFT_N_CTX = 16_384
+"""The longest context of a draft model: in longer chats it would take more memory than it is worth."""
+
 N_SEQUENCES = 4
 """The sequences that share a context of llama.cpp: a recurrent layer keeps a state for each of them."""
 
@@ -157,7 +160,7 @@ class LoadSettings(Struct, frozen=True):
     draft: str = ""
     """The file of the model that drafts tokens for this one; empty for none."""
     drafts_on_gpu_only: bool = False
-    """True if the draft model was not named by the user, who wants one where it helps: on a GPU."""
+    """True if the draft model was not named by the user, who wants one where it helps: on a GPU mostly."""
 
 
 class LoadedModel(Struct, frozen=True):
@@ -190,6 +193,8 @@ class LoadedModel(Struct, frozen=True):
     """The labels of the adapters in use."""
     draft: str = ""
     """The name of the model that drafts for this one; empty where none does."""
+    draft_parameters: int = 0
+    """The number of parameters of that one."""
 
     @property
     def title(self) -> str:

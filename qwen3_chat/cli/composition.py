@@ -20,13 +20,14 @@ from msgspec import Struct
 
 from qwen3_chat import __version__
 from qwen3_chat.cli.engine_composition import (
+    adapted_file,
     configured_model_dirs,
     make_chosen_engine,
     make_engine,
     persistence_options,
 )
 from qwen3_chat.cli.mcp_source import McpSource
-from qwen3_chat.cli.shared_options import ModelChoice, ToolOptions
+from qwen3_chat.cli.shared_options import ModelChoice, ToolOptions, parse_adapters
 from qwen3_chat.config import Paths, Settings
 from qwen3_chat.config.paths import secret_paths
 from qwen3_chat.demo import DEMO_FILE
@@ -409,12 +410,14 @@ def make_model_picker(
     from qwen3_chat.models.hub import hubs_from, pull_target, resolve_target
     from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
     from qwen3_chat.models.library import find_local_copies
-    from qwen3_chat.models.picker import Downloads, ModelPicker
+    from qwen3_chat.models.picker import Downloads, ModelPicker, StartupAdapters
     from qwen3_chat.session import LocalModel
 
     hubs = hubs_from(os.environ)
     model_dirs = configured_model_dirs(settings)
     vram, ram = startup_choice.vram, startup_choice.ram
+    adapted = adapted_file(startup_choice, settings, paths.models)
+    labels = tuple(adapter.label for adapter in parse_adapters(startup_choice.lora))
 
     async def fetch(target: PullTarget, report: PullEventSink) -> ModelPulled:
         def copies(file: HubFile) -> Iterable[Path]:
@@ -431,4 +434,5 @@ def make_model_picker(
         demo=LocalModel(DEMO_FILE),
         servers=partial(server_rows, paths.settings_file, startup_choice),
         override_machine=None if (vram, ram) == (None, None) else partial(override_machine, vram, ram),
+        adapters=StartupAdapters(adapted, labels) if adapted is not None else None,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
 
 from qwen3_chat.demo import DEMO_FILE, DEMO_REFERENCE
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models import gguf
-from qwen3_chat.models.catalog import ModelReference
+from qwen3_chat.models.catalog import ModelReference, Shape
+from qwen3_chat.models.fit.drafts import AUTO_DRAFT_NAMES, may_draft_for
 from qwen3_chat.models.library import ModelDirs, find_model_file, list_external_models, list_models_on_disk
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadSettings
@@ -17,22 +17,31 @@ from qwen3_chat.request import LoadSettings
 AUTO = "auto"
 """The value by which a model is chosen that suits, where there is one."""
 
-AUTO_NAMES: Final = ("1.7B", "0.6B")
-"""The models that may draft without being named, the better ones first."""
-
-MIN_RATIO: Final = 8
-"""The times that a model has to be larger than the one that drafts for it."""
-
 
 def with_draft_model(
-    load_settings: LoadSettings, text: str, models_dir: Path, model_dirs: ModelDirs
+    load_settings: LoadSettings,
+    text: str,
+    models_dir: Path,
+    model_dirs: ModelDirs,
+    *,
+    is_for_any_model: bool = False,
 ) -> LoadSettings:
     """Return the settings of a load with the model that drafts, if there is one to choose.
 
+    One that was named for any model is left out where it is not installed, or can't help this one.
+
     Raises:
-        ModelError: the named one is not installed.
+        ModelError: the one that was named for this model is not installed.
     """
-    found = _find(text, Path(load_settings.path), models_dir, model_dirs)
+    target = Path(load_settings.path)
+    try:
+        found = _find(text, target, models_dir, model_dirs)
+    except ModelError:
+        if not is_for_any_model:
+            raise
+        found = None
+    if found is not None and is_for_any_model:
+        found = _choose([found], target)
     if found is None:
         return load_settings
     return replace(load_settings, draft=str(found.absolute()), drafts_on_gpu_only=text == AUTO)
@@ -44,19 +53,20 @@ def _find(text: str, target: Path, models_dir: Path, model_dirs: ModelDirs) -> P
     if text != AUTO:
         return find_model_file(models_dir, ModelReference.parse(text), list_external_models(model_dirs))
     found = {model.name: model.path for model in list_models_on_disk(models_dir, model_dirs)}
-    return _choose((found[name] for name in AUTO_NAMES if name in found), target)
+    return _choose((found[name] for name in AUTO_DRAFT_NAMES if name in found), target)
 
 
 def _choose(candidates: Iterable[Path], target: Path) -> Path | None:
-    """Return the first candidate that is small enough beside the target."""
-    size = _parameters(target)
-    return next((path for path in candidates if 0 < MIN_RATIO * _parameters(path) <= size), None)
+    """Return the first candidate that is small enough beside the target, if that can gain by it."""
+    shape = _shape(target)
+    if shape is None:
+        return None
+    drafts = ((path, _shape(path)) for path in candidates)
+    return next((path for path, draft in drafts if draft is not None and may_draft_for(shape, draft)), None)
 
 
-def _parameters(path: Path) -> int:
+def _shape(path: Path) -> Shape | None:
     try:
-        header = gguf.read_file(path)
+        return gguf.read_file(path).shape
     except ModelError:
-        return 0
-    shape = header.shape  # counts all parts of a split file
-    return shape.parameters if shape else header.parameters
+        return None

@@ -11,7 +11,7 @@ from qwen3_chat.cli.shared_options import ModelChoice, parse_adapters
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.demo import DEMO_FILE, DEMO_REFERENCE
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import UsageError
+from qwen3_chat.errors import ModelError, UsageError
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadSettings, PersistenceOptions
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, parse_server_kind
@@ -89,11 +89,17 @@ def persistence_options(settings: Settings, paths: Paths) -> PersistenceOptions:
 
 
 def make_engine(
-    choice: ModelChoice, settings: Settings, paths: Paths, warm: WarmEngine | None = None
+    choice: ModelChoice,
+    settings: Settings,
+    paths: Paths,
+    warm: WarmEngine | None = None,
+    *,
+    names_draft: bool = True,
 ) -> Engine:
     """Make the engine of the choice: the server that was named, else llama.cpp on this machine.
 
-    For `warm`, see `make_local_engine`.
+    For `warm`, see `make_local_engine`. Without `names_draft`, the choice's draft model was named for another
+    model, as that of the settings is, and drafts only where that can help.
 
     Raises:
         UsageError: the choice makes no sense.
@@ -113,8 +119,13 @@ def make_engine(
 
             # what is set for all models does not keep them from running until llama.cpp is compiled
             if choice.draft is not None or has_llama_cpp(BuildFolder(paths.builds).environment()):
-                model_dirs = configured_model_dirs(settings)
-                load_settings = with_draft_model(load_settings, draft, paths.models, model_dirs)
+                load_settings = with_draft_model(
+                    load_settings,
+                    draft,
+                    paths.models,
+                    configured_model_dirs(settings),
+                    is_for_any_model=choice.draft is None or not names_draft,
+                )
         return make_local_engine(load_settings, settings, paths, warm)
     if choice.demo or choice.gguf is not None:
         raise UsageError(ErrorCode.ENDPOINT_WITH_LOCAL_MODEL)
@@ -130,6 +141,8 @@ def make_chosen_engine(
 ) -> Engine:
     """Make the engine of a choice; of the options at startup, threads and draft model apply to any model.
 
+    The adapters apply to the model that they were named with.
+
     Raises:
         Qwen3ChatError: the choice makes no sense.
     """
@@ -137,13 +150,28 @@ def make_chosen_engine(
 
     match choice:
         case LocalModel(path=path, n_ctx=n_ctx):
+            adapted = adapted_file(startup_choice, settings, paths.models)
             local = ModelChoice(
-                gguf=path, ctx=n_ctx, threads=startup_choice.threads, draft=startup_choice.draft
+                gguf=path,
+                ctx=n_ctx,
+                threads=startup_choice.threads,
+                draft=startup_choice.draft,
+                lora=startup_choice.lora if adapted == path.expanduser().absolute() else (),
             )
-            return make_engine(local, settings, paths)
+            return make_engine(local, settings, paths, names_draft=False)
         case ServedModel(url=url, model=model, kind=kind, n_ctx=n_ctx):
             served = ModelChoice(endpoint=url, model=model, server=kind, ctx=n_ctx)
             return make_engine(served, settings, paths)
+
+
+def adapted_file(startup_choice: ModelChoice, settings: Settings, models_dir: Path) -> Path | None:
+    """Return the file of the model that adapters were named with at the start; None without any."""
+    if not startup_choice.lora or startup_choice.endpoint is not None:
+        return None
+    try:
+        return resolve_model_file(startup_choice, settings, models_dir).expanduser().absolute()
+    except ModelError:  # it was removed meanwhile
+        return None
 
 
 def make_local_engine(

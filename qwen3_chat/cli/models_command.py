@@ -30,6 +30,7 @@ from qwen3_chat.models.fit import (
     Recommendation,
     best_assessment,
 )
+from qwen3_chat.models.fit.drafts import DraftAssessment
 from qwen3_chat.models.gguf_file_name import UnsuitableKind
 from qwen3_chat.models.hardware import Hardware, advise_build, override_machine
 from qwen3_chat.models.hardware.hardware_text import describe_hardware, describe_machine
@@ -103,6 +104,22 @@ class OfferFacts(PickFacts, frozen=True):
     fits_now: bool
 
 
+class DraftFacts(msgspec.Struct, frozen=True):
+    """The model that could draft for another one in `models --json`.
+
+    `need_bytes` is its own memory, `total_bytes` that of both, null where they do not fit; `speedup` is null
+    where it was not measured on this machine; `automatic` tells what `--draft auto` does.
+    """
+
+    model: str
+    quant: str
+    installed: bool
+    need_bytes: int
+    total_bytes: int | None
+    speedup: float | None
+    automatic: bool
+
+
 class ModelFacts(msgspec.Struct, frozen=True):
     """A model in one quant in `models --json`."""
 
@@ -120,6 +137,7 @@ class ModelFacts(msgspec.Struct, frozen=True):
     thinking: str
     good_for: str
     speed_is_measured: bool
+    draft: DraftFacts | None = None
 
 
 class IncompleteFacts(msgspec.Struct, frozen=True):
@@ -179,6 +197,7 @@ def list_models(
     _print_recommendation(table.recommendation)
     print()
     _print_table(table, unlisted)
+    _print_drafts(table)
     for stored in incomplete:
         print(_incomplete_line(stored))
     for stored in stored_files:
@@ -282,7 +301,7 @@ def _report(
         by_kind.get(OfferKind.BEST),
         by_kind.get(OfferKind.QUICK),
         offers,
-        [_model_facts(variant) for variant in (*table.listed_variants, *unlisted)],
+        [_model_facts(variant, table.draft_of(variant)) for variant in (*table.listed_variants, *unlisted)],
         [
             IncompleteFacts(stored.name, stored.quant, stored.size_bytes, str(stored.reference))
             for stored in incomplete
@@ -322,7 +341,7 @@ def _whole_seconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def _model_facts(variant: ModelVariant) -> ModelFacts:
+def _model_facts(variant: ModelVariant, draft: DraftAssessment | None = None) -> ModelFacts:
     assessed = variant.assessment
     model, plan = assessed.model, assessed.plan
     return ModelFacts(
@@ -340,6 +359,19 @@ def _model_facts(variant: ModelVariant) -> ModelFacts:
         model.thinking.value,
         t(f"catalog.good_for.{model.good_for.value}"),
         plan.is_observed,
+        None if draft is None else _draft_facts(draft),
+    )
+
+
+def _draft_facts(draft: DraftAssessment) -> DraftFacts:
+    return DraftFacts(
+        draft.candidate.model.name,
+        draft.candidate.quant,
+        draft.candidate.is_installed,
+        draft.need_bytes,
+        draft.total_bytes if draft.plan else None,
+        draft.speedup,
+        draft.is_automatic,
     )
 
 
@@ -394,6 +426,15 @@ def _print_table(table: ModelTable, unlisted: Iterable[ModelVariant]) -> None:
         print(f"{name} ({format_size(variant.size_bytes)}): {assessed.reason}")
     marks = {fit.value: mark for fit, mark in FIT_MARKS.items()}
     print(t("models.legend", **marks, installed=INSTALLED_MARK))
+
+
+def _print_drafts(table: ModelTable) -> None:
+    """Print what a draft model would cost the models that are installed or offered, and bring them."""
+    for variant in (*table.listed_variants, *table.unlisted_variants):
+        is_near = variant.file is not None or table.offers_of(variant)
+        draft = table.draft_of(variant) if is_near else None
+        if draft is not None:
+            print(terminal_safe(t("models.draft", model=_name(variant.assessment), verdict=draft.verdict)))
 
 
 def _cell(variant: ModelVariant | None) -> str:

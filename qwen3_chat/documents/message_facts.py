@@ -11,6 +11,7 @@ from qwen3_chat.store.records import EDITED_CALL, CallRecord, Chat, StoredMessag
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import (
     SEPARATOR,
+    format_drafts,
     format_duration,
     format_speed,
     format_thinking,
@@ -60,6 +61,8 @@ def facts_line(stored: StoredMessage) -> str:
         pieces.append(format_token_count(meta.usage.reasoning_tokens + meta.usage.answer_tokens))
     if meta.timings is not None and meta.timings.tokens_per_s > 0:
         pieces.append(format_speed(meta.timings.tokens_per_s))
+    if meta.timings is not None and (drafts := format_drafts(meta.timings)):
+        pieces.append(drafts)
     return SEPARATOR.join(pieces)
 
 

@@ -21,7 +21,8 @@ class LoadPlan(Struct, frozen=True):
     With `flash_attention` None, llama.cpp uses it if the GPU supports it. YaRN stretches `yarn_base_n_ctx`
     tokens by its factor; a factor of 1 means no YaRN. Without a number of threads, it follows from the number
     of cores. Weights that are repacked for the processor are no longer mapped from the file: the load takes
-    longer, and their memory is this process's own.
+    longer, and their memory is this process's own. A draft model that nobody named is used with
+    `auto_draft_gpu_layers` on the GPU, and with no other number.
     """
 
     n_layers: int
@@ -36,6 +37,12 @@ class LoadPlan(Struct, frozen=True):
     n_threads: int | None = None
     n_prompt_threads: int | None = None
     repacks_weights: bool = False
+    auto_draft_gpu_layers: int | None = None
+
+    @property
+    def drafts_by_itself(self) -> bool:
+        """True if a draft model that nobody named is used."""
+        return self.auto_draft_gpu_layers == self.n_gpu_layers
 
     @property
     def is_all_on_gpu(self) -> bool:

@@ -47,12 +47,13 @@ class LoadPlanner:
             return self._plan, ()
         machine = None
         try:
-            header, size_bytes = await asyncio.to_thread(_read_header_and_size, Path(self.settings.path))
+            header, size_bytes = await asyncio.to_thread(read_header_and_size, Path(self.settings.path))
         except ModelError as error:
             raise EngineError(error.code, **error.values) from error
         if self._probe_machine:
             machine = await self._probe_machine(list_devices)
-        plan, notices = await asyncio.to_thread(_plan_with_draft, header, size_bytes, machine, self.settings)
+        make = _plan_with_draft if machine and self.settings.draft else make_plan
+        plan, notices = await asyncio.to_thread(make, header, size_bytes, machine, self.settings)
         self._plan = plan
         return plan, notices
 
@@ -68,7 +69,7 @@ class LoadPlanner:
         return notice
 
 
-def _read_header_and_size(path: Path) -> tuple[GgufHeader, int]:
+def read_header_and_size(path: Path) -> tuple[GgufHeader, int]:
     """Read the header of a model and the size of all its files together.
 
     A part that is missing is left to llama.cpp, which refuses the model.
@@ -82,30 +83,10 @@ def _read_header_and_size(path: Path) -> tuple[GgufHeader, int]:
 def _plan_with_draft(
     header: GgufHeader, size_bytes: int, machine: Machine | None, settings: LoadSettings
 ) -> tuple[LoadPlan, tuple[Notice, ...]]:
-    """Make a plan that leaves room for the draft model, where there is to be one."""
-    if machine is None or not settings.draft:
-        return make_plan(header, size_bytes, machine, settings)
-    planned = make_plan(header, size_bytes, _beside_draft(machine, settings), settings)
-    if settings.drafts_on_gpu_only and not planned[0].is_all_on_gpu:  # then there will be none
-        return make_plan(header, size_bytes, machine, settings)
-    return planned
+    from qwen3_chat.engine.draft_planning import plan_with_draft  # here: few loads have one
 
-
-def _beside_draft(machine: Machine, settings: LoadSettings) -> Machine:
-    """Return the machine with the memory that is left beside the draft model: on its largest GPU, or RAM."""
-    try:
-        header, size_bytes = _read_header_and_size(Path(settings.draft))
-    except ModelError:  # the worker tells what is wrong with it
-        return machine
-    need_bytes = size_bytes + header.kv_bytes_per_token * (settings.n_ctx or TARGET_N_CTX)
-    largest = max(machine.gpus, key=lambda gpu: gpu.free_bytes, default=None)
-    gpus = tuple(
-        replace(gpu, free_bytes=max(0, gpu.free_bytes - need_bytes)) if gpu is largest else gpu
-        for gpu in machine.gpus
-    )
-    if largest is not None and not largest.shares_ram:
-        return replace(machine, gpus=gpus)
-    return replace(machine, gpus=gpus, ram_free_bytes=max(0, machine.ram_free_bytes - need_bytes))
+    assert machine is not None
+    return plan_with_draft(header, size_bytes, machine, settings)
 
 
 def make_plan(
@@ -126,7 +107,7 @@ def make_plan(
         settings = replace(settings, n_ctx=max_n_ctx)
     if shape and machine:
         plan, memory_notices = _plan_with_memory(
-            shape, _weights(shape, header, size_bytes), machine, settings, n_ctx_train
+            shape, file_weights(shape, header, size_bytes), machine, settings, n_ctx_train
         )
         notices += memory_notices
     else:
@@ -169,7 +150,7 @@ def _plan_without_memory(
     ).with_placement(min(n_gpu_layers, header.n_layers), settings.n_cpu_moe or 0)
 
 
-def _weights(shape: Shape, header: GgufHeader, size_bytes: int) -> Weights:
+def file_weights(shape: Shape, header: GgufHeader, size_bytes: int) -> Weights:
     """Return the sizes of the tensors: by the file's table, else by the rules of their quant."""
     return header.weights or scaled_weights(shape, header.quant, size_bytes - header.weights_start_bytes)
 

@@ -29,7 +29,14 @@ from qwen3_chat.session import (
 )
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import SEPARATOR, format_duration, format_speed, format_thinking, stop_advice
+from qwen3_chat.texts.formatting import (
+    SEPARATOR,
+    format_drafts,
+    format_duration,
+    format_speed,
+    format_thinking,
+    stop_advice,
+)
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.tools.call_context import ToolCallProgressed
 from qwen3_chat.tools.call_state import call_state
@@ -207,6 +214,8 @@ class LineRenderer:
             parts.append(format_thinking(timings.reasoning_s, usage.reasoning_tokens))
         if timings.tokens_per_s:
             parts.append(format_speed(timings.tokens_per_s))
+        if drafts := format_drafts(timings):
+            parts.append(drafts)
         if summary := SEPARATOR.join(parts):
             self.write_line(f"({summary})")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from qwen3_chat.chat import ChatMessage, Role, Shortfall, StopReason, find_shortfall
+from qwen3_chat.chat import ChatMessage, Role, Shortfall, StopReason, Timings, find_shortfall
 from qwen3_chat.texts import Language, current_language, t
 
 GIB = 1 << 30
@@ -96,6 +96,25 @@ def format_token_count(count: int) -> str:
 def format_speed(tokens_per_s: float) -> str:
     """Return a speed as text: `3.4 tok/s`, `43 tok/s`."""
     return t("wording.speed", speed=speed_figure(tokens_per_s))
+
+
+def format_drafts(timings: Timings) -> str:
+    """Return what a draft model brought a reply, and how often it paused; empty where it tried nothing."""
+    if not timings.drafted_tokens:
+        return t("wording.no_drafts") if timings.draft_pauses else ""
+    drafts = t("wording.drafts", **draft_figures(timings), speedup=f"{timings.draft_speedup:.2f}")
+    if not timings.draft_pauses:
+        return drafts
+    return t("wording.drafts_paused", drafts=drafts, count=timings.draft_pauses)
+
+
+def draft_figures(timings: Timings) -> dict[str, str | int]:
+    """Return the share of drafted tokens that were accepted, and the tokens of a step with a draft."""
+    n_steps = max(1, timings.draft_steps)
+    return {
+        "percent": round(100 * timings.accepted_tokens / max(1, timings.drafted_tokens)),
+        "tokens": f"{(timings.accepted_tokens + n_steps) / n_steps:.1f}",
+    }
 
 
 def speed_figure(tokens_per_s: float) -> str:

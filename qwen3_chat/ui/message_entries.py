@@ -48,10 +48,11 @@ def _speed(seconds: float, count: int) -> list[str]:
 
 
 def role_header(role: Role, meta: MessageMeta | None = None) -> str:
-    """Return the name of the speaker: for a reply its model where known, with the server that ran it."""
+    """Return the name of the speaker: for a reply its model where known, with adapters or its server."""
     if role is Role.ASSISTANT and meta is not None and meta.model:
+        model = " + ".join((meta.model, *(meta.adapters or ())))
         is_served = meta.engine not in (None, LOCAL_ENGINE_NAME)
-        return f"{meta.model}{formatting.SEPARATOR}{meta.engine}" if is_served else meta.model
+        return f"{model}{formatting.SEPARATOR}{meta.engine}" if is_served else model
     return formatting.role_name(role)
 
 

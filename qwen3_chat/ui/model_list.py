@@ -265,10 +265,10 @@ def progress_line(download: Download) -> Content:
     return _bar(done, PROGRESS_BAR_CELLS, "$accent") + Content("  " + SEPARATOR.join(facts))
 
 
-def reason_line(row: ModelRow, variant: ModelVariant, offer_text: str = "") -> Content:
+def reason_line(row: ModelRow, variant: ModelVariant, offer_text: str = "", *others: str) -> Content:
     """Return the reason why a model fits or not, with what is unusual: its thinking support, pictures.
 
-    `offer_text` replaces the reason of an offered model.
+    `offer_text` replaces the reason of an offered model; `others` are further facts.
     """
     name = f"{row.model.title} {variant.assessment.quant}"
     parts = [offer_text or t("ui.models.reason", name=name, reason=variant.assessment.reason)]
@@ -276,6 +276,7 @@ def reason_line(row: ModelRow, variant: ModelVariant, offer_text: str = "") -> C
         parts.append(t(f"ui.models.thinking.{row.model.thinking.value}"))
     if row.model.reads_text_only:
         parts.append(t("ui.models.text_only"))
+    parts += filter(None, others)
     return Content(terminal_safe(SEPARATOR.join(parts)))
 
 

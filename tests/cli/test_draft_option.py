@@ -1,14 +1,16 @@
-"""The model that drafts for another one, by `--draft` or by the setting."""
+"""The model that drafts for another one, and adapters, after the start and after a change of models."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.cli.draft_option import with_draft_model
-from qwen3_chat.cli.engine_composition import make_engine
+from qwen3_chat.cli.engine_composition import make_chosen_engine, make_engine
+from qwen3_chat.cli.models_command import list_models
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import Settings, find_paths
 from qwen3_chat.demo import DEMO_FILE
@@ -16,6 +18,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError, UsageError
 from qwen3_chat.models.library import ModelDirs, find_model_dirs
 from qwen3_chat.request import LoadSettings
+from qwen3_chat.session import LocalModel
 
 SMALL, LARGE = Shape(1, 32, 32, 1, 1, 32), Shape(2, 512, 1024, 4, 2, 64)
 
@@ -72,17 +75,71 @@ def test_the_command_line_counts_more_than_the_setting(
 
     monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
     monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
-    settings, paths = Settings(draft="demo"), find_paths()
+    settings, paths, large = Settings(draft="0.6B"), find_paths(), models_dir / "Qwen3-8B-Q8_0.gguf"
     for draft in (None, "none", "demo"):
-        make_engine(ModelChoice(demo=True, draft=draft), settings, paths)
-    assert made == [str(DEMO_FILE), "", str(DEMO_FILE)]
+        make_engine(ModelChoice(gguf=large, draft=draft), settings, paths)
+    assert [Path(draft).name for draft in made] == ["Qwen3-0.6B-Q8_0.gguf", "", DEMO_FILE.name]
     with pytest.raises(UsageError) as failure:
         make_engine(ModelChoice(endpoint="http://127.0.0.1:9", draft="auto"), settings, paths)
     assert failure.value.code is ErrorCode.DRAFT_WITH_ENDPOINT
 
 
+@pytest.mark.parametrize("setting", ["0.6B", "1.7B", "demo", "auto"])
+def test_a_draft_model_for_any_model_leaves_those_alone_that_it_does_not_suit(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str
+) -> None:
+    made = list[str]()
+
+    class Engine:
+        def __init__(self, settings: LoadSettings, *_: object, **__: object) -> None:
+            made.append(settings.draft)
+
+    monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
+    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    small = models_dir / "Qwen3-0.6B-Q8_0.gguf"
+    make_engine(ModelChoice(gguf=small), Settings(draft=setting), find_paths())
+    startup = ModelChoice(gguf=models_dir / "Qwen3-8B-Q8_0.gguf", draft=setting)
+    make_chosen_engine(LocalModel(small), startup, Settings(), find_paths())
+    assert made == ["", ""]
+
+
+def test_adapters_stay_with_the_model_that_they_were_named_with(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = list[LoadSettings]()
+
+    class Engine:
+        def __init__(self, settings: LoadSettings, *_: object, **__: object) -> None:
+            made.append(settings)
+
+    monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
+    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    startup = ModelChoice(demo=True, lora=("ahoy.gguf:0.5",))
+    for path in (DEMO_FILE, models_dir / "Qwen3-8B-Q8_0.gguf"):
+        make_chosen_engine(LocalModel(path, 2048), startup, Settings(), find_paths())
+    assert [[adapter.label for adapter in settings.adapters] for settings in made] == [["ahoy × 0.5"], []]
+
+
+def test_models_tells_what_drafts_would_cost(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    list_models(False, "24GiB", "32GiB", None)
+    assert "8B Q8_0: --draft 0.6B takes " in capsys.readouterr().out
+    list_models(True, "24GiB", "32GiB", None)
+    models = {
+        (model["model"], model["quant"]): model["draft"]
+        for model in json.loads(capsys.readouterr().out)["models"]
+    }
+    draft = models["8B", "Q8_0"]
+    assert (draft["model"], draft["installed"], draft["speedup"]) == ("0.6B", True, None)
+    assert draft["automatic"]
+    assert draft["need_bytes"] < draft["total_bytes"]
+    assert models["30B-A3B", "Q4_K_M"] is None
+
+
 def test_the_setting_waits_until_llama_cpp_is_compiled_and_the_command_line_does_not(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     made = list[str]()
 
@@ -95,7 +152,7 @@ def test_the_setting_waits_until_llama_cpp_is_compiled_and_the_command_line_does
     monkeypatch.setattr("qwen3_chat.engine.llama_compilation.compilation_file", lambda: file)
     monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
     monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
-    settings, paths = Settings(draft="demo"), find_paths()
-    for draft in (None, "demo"):
-        make_engine(ModelChoice(demo=True, draft=draft), settings, paths)
-    assert made == ["", str(DEMO_FILE)]
+    settings, paths = Settings(draft="0.6B"), find_paths()
+    for draft in (None, "0.6B"):
+        make_engine(ModelChoice(gguf=models_dir / "Qwen3-8B-Q8_0.gguf", draft=draft), settings, paths)
+    assert [Path(draft).name for draft in made] == ["", "Qwen3-0.6B-Q8_0.gguf"]

@@ -80,7 +80,7 @@ class ChatMaker:
             number(1000) / 7 for _ in range(6)
         )
         seconds = load_s, prefill_s, first_token_s, reasoning_s, decode_s, tokens_per_s
-        return Timings(*seconds, number(9), number(9))
+        return Timings(*seconds, number(9), number(9), number(9), number(9), number(9) / 7)
 
     async def chat(self) -> int:
         """Store a chat; return its number."""

@@ -8,112 +8,60 @@ from pathlib import Path
 
 import pytest
 
+from attacks.drafts import PAIRS, Pair, compare_pair, drafts_everywhere
 from benchmarks.in_process import clear_context, open_model, reply_to
 from benchmarks.random_model import Shape, write_model
-from qwen3_chat.engine.worker import prompt_lookup
+from qwen3_chat.chat import StopReason, Timings
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.worker import draft_model
+from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.llama_model import LlamaModel, LoadEventSink
-from qwen3_chat.engine.worker.prompt_ids import tokenise
-from qwen3_chat.events import EngineEvent, Notice
+from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
+from qwen3_chat.events import EngineEvent, Notice, TurnFinished
 from qwen3_chat.record_copies import replace
-from qwen3_chat.request import Adapter
-from qwen3_chat.sampling import SamplingParams
-from tests.engine.requests import GREEDY, THINKING
-from tests.engine.test_adapters import AHOY
-from tests.engine.test_prompt_lookup import AlwaysWorthwhile, check_is_the_same, request_of
+from qwen3_chat.request import ChatRequest
+from tests.engine.requests import GREEDY, chat_request, user_message
+from tests.engine.test_prompt_lookup import check_is_the_same, request_of
 
-HALF_AHOY = (Adapter(str(AHOY), 0.5),)
-"""With it, the demo model writes something else now and then than the one that drafts for it."""
+SAMPLES = dict(zip(PAIRS, (8, 8, 8, 4), strict=True))
+"""The replies of each pair that are compared by default, of most kinds."""
 
 
 @contextmanager
 def opened(
     path: Path,
     folder: Path,
-    adapters: tuple[Adapter, ...] = (),
     draft: Path | None = None,
     on_event: LoadEventSink = lambda event: None,
+    n_ctx: int | None = None,
 ) -> Iterator[LlamaModel]:
-    log_path = folder / "engine.log"
-    models = open_model(path, log_path, adapters=adapters, draft=str(draft or path), on_event=on_event)
+    models = open_model(
+        path, folder / "engine.log", n_ctx, n_threads=1, draft=str(draft or path), on_event=on_event
+    )
     yield next(models)
     next(models, None)
 
 
-@pytest.fixture(scope="module")
-def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
-    with opened(demo_gguf, tmp_path_factory.mktemp("own")) as model:
-        yield model
-
-
-@pytest.fixture(scope="module")
-def other_model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
-    with opened(demo_gguf, tmp_path_factory.mktemp("other"), HALF_AHOY) as model:
-        yield model
-
-
-@pytest.fixture
-def accepted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Have only the draft model draft, and always; return the list of drafted and accepted tokens."""
-    counts = list[tuple[int, int]]()
-
-    class Recorded(AlwaysWorthwhile):
-        def record(self, elapsed_s: float, n_drafted: int, n_accepted: int) -> None:
-            if n_drafted:
-                counts.append((n_drafted, n_accepted))
-            super().record(elapsed_s, n_drafted, n_accepted)
-
-    monkeypatch.setattr(prompt_lookup, "SpeedupEstimate", Recorded)
-    monkeypatch.setattr(prompt_lookup.NgramIndex, "continuation", lambda self, length: [])
-    return counts
-
-
-@pytest.mark.parametrize("sampling", [GREEDY, THINKING], ids=["greedy", "drawn"])
-@pytest.mark.parametrize("which", ["model", "other_model"])
-def test_a_reply_with_a_draft_model_is_the_one_without(
-    which: str, sampling: SamplingParams, accepted: list[tuple[int, int]], request: pytest.FixtureRequest
-) -> None:
-    model: LlamaModel = request.getfixturevalue(which)
-    same = [check_is_the_same(model, request_of(number, sampling)) for number in range(0, 40, 5)]
-    assert sum(same) >= 7  # a tie may be decided otherwise in a batch
-    n_drafted, n_accepted = (sum(column) for column in zip(*accepted, strict=True))
-    assert n_drafted > 200
-    assert n_accepted > (0.8 if which == "model" else 0.4) * n_drafted
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_replies_of_each_kind_are_those_without_a_draft_model(pair: Pair, tmp_path: Path) -> None:
+    outcome = compare_pair(pair, tmp_path, seed=3, count=SAMPLES[pair])
+    assert outcome.failures == []
+    assert len(outcome.ties) <= 1
+    assert outcome.accepted > 10
+    assert outcome.steps > 20
+    if not pair.is_noise_only:
+        assert outcome.accepted > 0.5 * outcome.drafted
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("which", ["model", "other_model"])
-def test_many_replies_with_a_draft_model_are_those_without(
-    which: str, accepted: list[tuple[int, int]], request: pytest.FixtureRequest
-) -> None:
-    model: LlamaModel = request.getfixturevalue(which)
-    same = [
-        check_is_the_same(model, request_of(number, sampling))
-        for number in range(0, 100, 2)
-        for sampling in (GREEDY, THINKING)
-    ]
-    n_drafted, n_accepted = (sum(column) for column in zip(*accepted, strict=True))
-    print(f"{len(same) - sum(same)} of {len(same)} differ after a tie; {n_accepted} of {n_drafted} accepted")
-    assert sum(same) >= 0.95 * len(same)
+@pytest.mark.parametrize("pair", PAIRS[2:], ids=lambda pair: pair.name)
+def test_more_replies_are_those_without_a_draft_model(pair: Pair, tmp_path: Path) -> None:
+    outcome = compare_pair(pair, tmp_path, seed=29, count=16)
+    assert outcome.failures == []
+    assert len(outcome.ties) <= (4 if pair.is_noise_only else 1)  # noise has many ties
 
 
-@pytest.mark.parametrize("stop_at", [None, 2, 3, 5])
-def test_what_was_drafted_in_vain_leaves_no_trace(
-    other_model: LlamaModel, accepted: list[tuple[int, int]], stop_at: int | None
-) -> None:
-    for number in range(1, 30, 8):
-        clear_context(other_model)
-        request = replace(request_of(number, THINKING), thinking_budget=20)
-        turn = reply_to(other_model, request, stop_at)
-        prompt = tokenise(other_model.template.render_request(request), other_model.vocab, request)
-        known = [*prompt, *turn.message.token_ids]
-        context = other_model.context
-        assert context.tokens == known[: len(context.tokens)]
-        assert context.native.last_position(0) + 1 == len(context.tokens)
-
-
-def test_noise_is_drafted_by_nobody_and_the_reply_is_the_same(
-    tmp_path: Path, accepted: list[tuple[int, int]]
-) -> None:
+def test_noise_is_drafted_by_nobody_and_the_reply_is_the_same(tmp_path: Path) -> None:
     large, small = tmp_path / "large.gguf", tmp_path / "small.gguf"
     write_model(large, Shape(2, 128, 128, 2, 1, 64), seed=1)
     write_model(small, Shape(1, 64, 64, 2, 1, 32), seed=2)
@@ -121,7 +69,44 @@ def test_noise_is_drafted_by_nobody_and_the_reply_is_the_same(
         assert model.draft is not None
         request = replace(request_of(1, GREEDY), max_tokens=40)
         assert check_is_the_same(model, request)
-    assert accepted == []
+        timings = timings_of(model, request)
+        assert timings.drafted_tokens == timings.draft_steps == 0
+
+
+def timings_of(model: LlamaModel, request: ChatRequest) -> Timings:
+    clear_context(model)
+    *_, end = ReplyGenerator(model, request, Job(wire.Generate(1, request))).events()
+    assert isinstance(end, TurnFinished)
+    return end.timings
+
+
+def test_a_reply_tells_what_was_drafted_and_what_that_brought(demo_gguf: Path, tmp_path: Path) -> None:
+    with drafts_everywhere(), opened(demo_gguf, tmp_path) as model:
+        timings = timings_of(model, request_of(1, GREEDY))
+        assert model.description.draft == model.description.name
+        assert model.description.draft_parameters == model.description.parameters
+    assert timings.drafted_tokens >= timings.accepted_tokens > timings.draft_steps > 0
+
+
+def test_drafts_stop_before_the_context_is_full(endless_gguf: Path, tmp_path: Path) -> None:
+    with drafts_everywhere() as estimates, opened(endless_gguf, tmp_path, n_ctx=256) as model:
+        turn = reply_to(model, chat_request(user_message("Hi")))
+        assert turn.stop_reason is StopReason.CONTEXT_FULL
+        assert len(model.context.tokens) == model.context.n_ctx
+    assert sum(estimate.n_accepted for estimate in estimates) > 0
+
+
+def test_a_text_longer_than_its_own_context_has_no_more_drafts(
+    demo_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draft_model, "MAX_DRAFT_N_CTX", 256)
+    question = user_message("Spell mississippi backwards. " * 20)
+    with drafts_everywhere(0.0) as estimates, opened(demo_gguf, tmp_path, n_ctx=2048) as model:
+        reply_to(model, chat_request(question, max_tokens=20))
+        assert sum(estimate.n_drafted for estimate in estimates) == 0
+        clear_context(model)
+        reply_to(model, chat_request(user_message("Hi"), max_tokens=20))
+        assert sum(estimate.n_drafted for estimate in estimates) > 0
 
 
 def test_a_draft_model_that_makes_no_sense_is_a_notice(demo_gguf: Path, tmp_path: Path) -> None:

@@ -47,30 +47,65 @@ def test_what_came_before_is_guessed_again(tokens: list[int], expected: list[int
 def test_nothing_is_guessed_before_it_is_known_what_a_token_takes() -> None:
     speedup = SpeedupEstimate()
     assert not speedup.is_worthwhile
-    speedup.record(0.01, 0, 0)
+    speedup.record_token(0.01)
     assert speedup.is_worthwhile
 
 
 def test_guessing_stops_where_it_does_not_pay_and_is_tried_again_ever_later() -> None:
     speedup = SpeedupEstimate()
-    speedup.record(0.01, 0, 0)
+    speedup.record_token(0.01)
     pauses = []
     for _ in range(4):
         speedup.record(0.02, 3, 0)
         pauses.append(0)
         while not speedup.is_worthwhile:
-            speedup.record(0.01, 0, 0)
+            speedup.record_token(0.01)
             pauses[-1] += 1
     assert pauses == [16, 32, 64, 128]
 
 
 def test_what_pays_goes_on_and_grows() -> None:
     speedup = SpeedupEstimate()
-    speedup.record(0.01, 0, 0)
+    speedup.record_token(0.01)
     for _ in range(20):
         speedup.record(0.02, speedup.draft_length, speedup.draft_length)
         assert speedup.is_worthwhile
     assert speedup.draft_length == 7
+
+
+def test_a_draft_that_came_out_empty_took_its_time() -> None:
+    speedup = SpeedupEstimate()
+    speedup.record_token(0.01)
+    speedup.record(0.02, 0, 0)
+    assert not speedup.is_worthwhile
+    assert (speedup.n_steps, speedup.n_pauses, speedup.speedup) == (0, 1, 0.5)
+
+
+def test_the_speedup_is_that_of_all_steps_together() -> None:
+    speedup = SpeedupEstimate()
+    assert speedup.speedup == 0
+    speedup.record_token(0.01)
+    speedup.record(0.02, 3, 3)
+    speedup.record(0.04, 7, 3)
+    assert speedup.speedup == pytest.approx(0.08 / 0.06)
+    assert (speedup.n_steps, speedup.n_drafted, speedup.n_accepted) == (2, 10, 6)
+
+
+def test_a_draft_model_waits_until_some_tokens_were_timed_and_lets_one_be_timed_again() -> None:
+    speedup = SpeedupEstimate(4)
+    for time_s in (0.09, 0.01, 0.01):
+        speedup.record_token(time_s)
+        assert not speedup.is_worthwhile
+    speedup.record_token(0.01)
+    assert speedup.is_worthwhile
+    speedup.record(0.06, 1, 1)
+    assert speedup.speedup == pytest.approx(1.0)
+    for _ in range(31):
+        assert speedup.is_worthwhile
+        speedup.record(0.01, 3, 3)
+    assert not speedup.is_worthwhile
+    speedup.record_token(0.01)
+    assert speedup.is_worthwhile
 
 
 class AlwaysWorthwhile(SpeedupEstimate):
@@ -190,3 +225,38 @@ def test_where_it_does_not_pay_hardly_anything_is_guessed(model: LlamaModel) -> 
         for number in range(200):
             lookup.append(5 if number % 4 else 6 + number)
     assert sum(size > 1 for size in batches) < 10
+
+
+class Unsure:
+    """A draft model that takes as long as a token, and is never sure of the next one."""
+
+    def __init__(self) -> None:
+        self.n_asked = 0
+
+    def has_room_for(self, n_tokens: int) -> bool:
+        return True
+
+    def follow(self, tokens: object) -> int:
+        return 1
+
+    def draft(self, length: int) -> list[int]:
+        self.n_asked += 1
+        return []
+
+
+def test_a_draft_model_that_is_never_sure_is_hardly_asked(model: LlamaModel) -> None:
+    clear_context(model)
+    for _ in model.context.evaluate(known := list(range(5, 45))):
+        pass
+    unsure, now_s, n_asked = Unsure(), 0.0, 0
+
+    def clock() -> float:
+        nonlocal now_s, n_asked
+        now_s += 0.01 * (1 + unsure.n_asked - n_asked)
+        n_asked = unsure.n_asked
+        return now_s
+
+    with PromptLookup(model.context, known, draft_model=unsure, clock=clock) as lookup:  # type: ignore[arg-type]
+        for number in range(200):
+            lookup.append(100 + number)
+    assert 0 < unsure.n_asked < 10

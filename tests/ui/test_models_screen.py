@@ -13,7 +13,7 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.models.fit import Machine
 from qwen3_chat.models.hardware import SystemGpu, Vendor
-from qwen3_chat.models.picker import DownloadPhase, ServerRow
+from qwen3_chat.models.picker import DownloadPhase, ServerRow, StartupAdapters
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.session import EngineChoice, LocalModel, ServedModel
@@ -89,6 +89,14 @@ async def test_one_screen_says_which_model_fits_and_why(
         for text in texts:
             await app.sees(text)
         await app.sees("Enter downloads")
+
+
+async def test_the_detail_says_what_a_draft_model_costs(tmp_path: Path) -> None:
+    install_files(tmp_path, "Qwen3-14B-Q4_K_M.gguf", "Qwen3-1.7B-Q8_0.gguf")
+    async with opened(PickerFixture(tmp_path, with_gpus(32, 24))) as app:
+        await app.pilot.press(*"14b")
+        await app.sees("--draft 1.7B takes")
+        await app.sees("in all; not measured on this")
 
 
 async def test_a_narrow_terminal_has_each_model_in_one_row_with_its_speed(tmp_path: Path) -> None:
@@ -383,3 +391,16 @@ async def test_a_file_of_any_kind_in_use_is_listed_and_leads_back_after_a_switch
         await app.sees("  SmolLM2 Q8_0")
         await app.pilot.press(*"smol", "enter")
         await app.until(lambda: picker.choices[1:] == [LocalModel(tmp_path / "elsewhere" / "smol.gguf")])
+
+
+async def test_the_detail_says_which_model_runs_with_the_adapters_of_the_start(tmp_path: Path) -> None:
+    install_files(tmp_path, "Qwen3-0.6B-Q8_0.gguf")
+    picker = PickerFixture(tmp_path, cpu(16)).model_picker()
+    adapted = StartupAdapters(picker.demo.path.absolute(), ("ahoy × 0.5",))
+    picker = replace(picker, adapters=adapted)
+    async with open_app(tmp_path, engine_of("Demo", is_demo=True), model_picker=picker) as app:
+        await on_the_screen(app)
+        await app.pilot.press(*"0.6b")
+        await app.sees("without the adapters of the start: ahoy × 0.5")
+        await app.pilot.press(*["backspace"] * 4, *"demo")
+        await app.sees("with the adapters of the start: ahoy × 0.5")

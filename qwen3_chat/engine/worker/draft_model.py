@@ -21,7 +21,7 @@ from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models.gguf import GgufHeader, read_file
 from qwen3_chat.record_copies import replace
-from qwen3_chat.request import N_SEQUENCES
+from qwen3_chat.request import MAX_DRAFT_N_CTX, N_SEQUENCES
 
 MIN_PROBABILITY: Final = 0.75
 """The least probability of a drafted token: less probable ones are rejected too often."""
@@ -33,8 +33,9 @@ _COMPARED_EVERY = 61
 class DraftModel:
     """A draft model that is loaded, in its own context."""
 
-    def __init__(self, native: NativeModel, context: Context, name: str) -> None:
+    def __init__(self, native: NativeModel, context: Context, name: str, n_parameters: int) -> None:
         self.name = name
+        self.n_parameters = n_parameters
         self._native = native
         self._context = context
         self._n_vocab = native.vocab.n_tokens
@@ -43,6 +44,10 @@ class DraftModel:
     def set_abort_flag(self, abort: AbortFlag) -> None:
         """Make this flag the one that stops its evaluations."""
         self._context.set_abort_flag(abort)
+
+    def has_room_for(self, n_tokens: int) -> bool:
+        """Return whether a text of so many tokens, its drafts included, fits into its context."""
+        return n_tokens <= self._context.n_ctx and not self._has_failed
 
     def follow(self, tokens: Sequence[int]) -> int:
         """Evaluate a text, as far as that is not done; return the number of tokens that were evaluated.
@@ -103,6 +108,7 @@ def load_draft_model(
     draft_plan = replace(
         plan.with_placement(header.n_layers if plan.is_all_on_gpu else 0, 0),
         n_layers=header.n_layers,
+        n_ctx=min(plan.n_ctx, MAX_DRAFT_N_CTX),
         yarn_factor=1.0,
         yarn_base_n_ctx=0,
     )
@@ -113,7 +119,13 @@ def load_draft_model(
     if _have_same_tokens(native.vocab, vocab.native) and not native.keeps_states:
         context = native.make_context(draft_plan, N_SEQUENCES, MAX_OUTPUTS)
         if context is not None:
-            return DraftModel(native, Context(context, draft_plan.n_ubatch), header.name or path.stem)
+            shape = header.shape  # counts all parts of a split file
+            return DraftModel(
+                native,
+                Context(context, draft_plan.n_ubatch),
+                header.name or path.stem,
+                shape.parameters if shape else header.parameters,
+            )
         native.free()
         return Notice("engine.draft_not_loaded", {"name": name})
     native.free()

@@ -110,6 +110,7 @@ def load_model(
         description=replace(
             _describe(library, native, header, settings, plan, context.n_ctx, gpus),
             draft=draft.name if draft else "",
+            draft_parameters=draft.n_parameters if draft else 0,
         ),
         threads=_thread_choice(settings, plan),
         load_s=time.perf_counter() - started_s,
@@ -127,7 +128,7 @@ def _load_draft(
     on_event: LoadEventSink,
 ) -> DraftModel | None:
     """Load the draft model where one is wanted; whatever is wrong with it is a notice."""
-    if not settings.draft or (settings.drafts_on_gpu_only and not plan.is_all_on_gpu):
+    if not settings.draft or (settings.drafts_on_gpu_only and not plan.drafts_by_itself):
         return None
     from qwen3_chat.engine.worker.draft_model import load_draft_model  # here: few want it, and it needs numpy
 

@@ -26,6 +26,10 @@ _KEY_TOKENS = 3  # the latest tokens by which an earlier occurrence is found
 # With the token before them, batches of 4 and 8, for which llama.cpp has kernels.
 _SHORT_DRAFT_TOKENS, _LONG_DRAFT_TOKENS = 3, MAX_OUTPUTS - 1
 _AVERAGE_WEIGHT = 0.8  # of the average so far, when a new value is added to it
+_MIN_TOKENS = 4
+"""The tokens alone that are timed before a draft model is tried."""
+_STEPS_PER_TOKEN = 32
+"""The steps with drafts after which a token alone is timed again."""
 _FIRST_PAUSE_TOKENS, _MAX_PAUSE_TOKENS = 16, 1024
 
 
@@ -53,37 +57,71 @@ class NgramIndex:
 
 
 class SpeedupEstimate:
-    """An estimate, from measured times, of the speedup by drafts.
+    """An estimate, from measured times, of the speedup by drafts, with the counts of what it was made from.
 
     Where drafts slow decoding down, they are tried again after a pause, which doubles each time; pauses are
     counted in tokens.
     """
 
-    def __init__(self, draft_length: int = _SHORT_DRAFT_TOKENS) -> None:
-        self.draft_length = draft_length
+    def __init__(self, min_tokens: int = 1) -> None:
+        self.draft_length = _SHORT_DRAFT_TOKENS
         """The maximum number of tokens in the next draft."""
+        self._min_tokens = min_tokens
+        self._n_tokens = self._n_steps_since_token = 0
         self._token_s = 0.0
         self._average_speedup = 1.0
         self._pause_tokens = 0
         self._next_pause_tokens = _FIRST_PAUSE_TOKENS
+        self.n_steps = self.n_drafted = self.n_accepted = 0
+        """The steps with a draft, the tokens of their drafts, and those of them that were drawn."""
+        self.n_pauses = 0
+        self.spent_s = self._spared_s = 0.0
+        """The seconds that drafting took in all; those that the same tokens would have taken without it."""
 
     @property
     def is_worthwhile(self) -> bool:
-        """True while drafts are expected to speed decoding up."""
-        return self._token_s > 0 and not self._pause_tokens
+        """True while drafts are expected to speed decoding up.
+
+        Now and then a token is decoded alone: it takes longer, the longer the text is.
+        """
+        is_measured = self._token_s > 0 and self._n_tokens >= self._min_tokens
+        return is_measured and self._n_steps_since_token < _STEPS_PER_TOKEN and not self._pause_tokens
+
+    @property
+    def speedup(self) -> float:
+        """The speed of decoding with the attempts to draft : without, so far; 0 without any."""
+        return self._spared_s / self.spent_s if self.spent_s > 0 else 0.0
+
+    def record_token(self, elapsed_s: float) -> None:
+        """Record the time of a token alone, for which no draft was tried."""
+        self._n_tokens += 1
+        self._n_steps_since_token = 0
+        weight = min(
+            _AVERAGE_WEIGHT, 1 - 1 / self._n_tokens
+        )  # a mean at first: a single time may be anything
+        self._token_s = weight * self._token_s + (1 - weight) * elapsed_s
+        self._pause_tokens = max(0, self._pause_tokens - 1)
 
     def record(self, elapsed_s: float, n_drafted: int, n_accepted: int) -> None:
-        """Record the time of one step: of a token alone, or with a draft of which `n_accepted` were drawn."""
-        if not n_drafted:
-            self._token_s = _average(self._token_s, elapsed_s)
-            self._pause_tokens = max(0, self._pause_tokens - 1)
-            return
-        self.draft_length = _LONG_DRAFT_TOKENS if n_accepted == n_drafted else _SHORT_DRAFT_TOKENS
-        speedup = (1 + n_accepted) * self._token_s / max(elapsed_s, 1e-9)
-        self._average_speedup = _average(self._average_speedup, speedup)
+        """Record the time of a step with a draft of which `n_accepted` were drawn.
+
+        A draft that came out empty counts as well: it took its time for one token.
+        """
+        self._n_steps_since_token += 1
+        expected_s = (1 + n_accepted) * self._token_s
+        self.spent_s += elapsed_s
+        self._spared_s += expected_s
+        if n_drafted:
+            self.n_steps += 1
+            self.n_drafted += n_drafted
+            self.n_accepted += n_accepted
+            self.draft_length = _LONG_DRAFT_TOKENS if n_accepted == n_drafted else _SHORT_DRAFT_TOKENS
+        speedup = expected_s / max(elapsed_s, 1e-9)
+        self._average_speedup = _AVERAGE_WEIGHT * self._average_speedup + (1 - _AVERAGE_WEIGHT) * speedup
         if self._average_speedup >= 1:
             self._next_pause_tokens = _FIRST_PAUSE_TOKENS
             return
+        self.n_pauses += 1
         self._pause_tokens, self._average_speedup = self._next_pause_tokens, 1.0
         self._next_pause_tokens = min(2 * self._next_pause_tokens, _MAX_PAUSE_TOKENS)
 
@@ -109,11 +147,9 @@ class PromptLookup:
         self._clock = clock
         self._ngrams = NgramIndex()
         self._draft_model = draft_model
-        self._lookup_speedup, self._model_speedup = SpeedupEstimate(), SpeedupEstimate()
-        self._speedup = self._lookup_speedup
-        """The estimate of what the draft of this step came from."""
-        self.n_drafted = self.n_accepted = 0
-        """The tokens of the draft model, and those of them that were drawn."""
+        self._lookup_speedup, self.model_speedup = SpeedupEstimate(), SpeedupEstimate(_MIN_TOKENS)
+        self._speedup: SpeedupEstimate | None = None
+        """The estimate of what was to draft in this step; None where nothing was."""
         self._draft: list[int] = []
         self._n_accepted = 0
         self._started_s: float | None = None
@@ -161,42 +197,43 @@ class PromptLookup:
         self._draft, self._n_accepted, self.output_index = [], 0, LAST_OUTPUT
 
     def _record(self, elapsed_s: float) -> None:
-        """Record the time of a step for the source of its draft; for both where there was none."""
-        if not self._draft:
-            for speedup in (self._lookup_speedup, self._model_speedup):
-                speedup.record(elapsed_s, 0, 0)
-            return
-        self._speedup.record(elapsed_s, len(self._draft), self._n_accepted)
-        if self._speedup is self._model_speedup:
-            self.n_drafted += len(self._draft)
-            self.n_accepted += self._n_accepted
+        """Record the time of a step for what was to draft in it; for both where nothing was."""
+        if self._speedup is None:
+            for speedup in (self._lookup_speedup, self.model_speedup):
+                speedup.record_token(elapsed_s)
+        else:
+            self._speedup.record(elapsed_s, len(self._draft), self._n_accepted)
 
     def _next_draft(self) -> list[int]:
+        """Return a draft of the next tokens; remember what it came from."""
+        self._speedup = None
         if self._known_ids:  # indexed only now, so that the first token does not wait for it
             sampled, self._ngrams = self._ngrams.tokens, NgramIndex()
             self._ngrams.add([*self._known_ids, *sampled])
             self._known_ids = ()
         if not self._is_enabled:
             return []
-        self._speedup = self._lookup_speedup
-        draft = list[int]()
-        if self._speedup.is_worthwhile:
-            draft = self._ngrams.continuation(self._speedup.draft_length)
-        if not draft and self._draft_model is not None:
-            self._speedup = self._model_speedup
-            draft = self._model_draft(self._draft_model)
-        return draft if draft and self._context.has_room_for_draft(len(draft)) else []
+        length = self._lookup_speedup.draft_length
+        draft = self._ngrams.continuation(length) if self._lookup_speedup.is_worthwhile else []
+        if draft and self._context.has_room_for_draft(len(draft)):
+            self._speedup = self._lookup_speedup
+            return draft
+        return [] if self._draft_model is None else self._model_draft(self._draft_model)
 
     def _model_draft(self, model: DraftModel) -> list[int]:
         """Have the draft model go on; what it has to read first, after a pause, is no time of this step."""
-        length = self._speedup.draft_length
-        if not (self._speedup.is_worthwhile and self._context.has_room_for_draft(length)):
+        speedup = self.model_speedup
+        length = speedup.draft_length
+        n_tokens = len(self._ngrams.tokens) + length
+        if not (
+            speedup.is_worthwhile
+            and self._context.has_room_for_draft(length)
+            and model.has_room_for(n_tokens)
+        ):
             return []
-        if model.follow(self._ngrams.tokens) > LAG_TOKENS:
-            self._started_s = self._clock()
+        self._speedup = speedup
+        if model.follow(self._ngrams.tokens) > LAG_TOKENS and self._started_s is not None:
+            now_s = self._clock()
+            speedup.spent_s += now_s - self._started_s
+            self._started_s = now_s
         return model.draft(length)
-
-
-def _average(before: float, value: float) -> float:
-    """Return the new exponential moving average; a `before` of 0 stands for no average yet."""
-    return _AVERAGE_WEIGHT * before + (1 - _AVERAGE_WEIGHT) * value if before else value

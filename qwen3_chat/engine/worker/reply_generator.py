@@ -15,7 +15,7 @@ from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.deltas import DeltaBuilder
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prompt_ids import begun_reply_ids, tokenise
-from qwen3_chat.engine.worker.prompt_lookup import PromptLookup
+from qwen3_chat.engine.worker.prompt_lookup import PromptLookup, SpeedupEstimate
 from qwen3_chat.engine.worker.sampler import Sampler
 from qwen3_chat.engine.worker.tool_call_constraint import ToolCallConstraint
 from qwen3_chat.error_codes import ErrorCode
@@ -213,6 +213,7 @@ class ReplyGenerator:
     def _finish_event(self, n_reused: int) -> TurnFinished:
         n_sampled = len(self._ids) - self._n_prefix
         decode_s = self._elapsed_s() - self._prefilled_s if n_sampled else 0.0
+        drafts = self._lookup.model_speedup if self._lookup else SpeedupEstimate()
         return TurnFinished(
             stop_reason=self.stop_reason,
             mode=self.request.mode,
@@ -229,8 +230,11 @@ class ReplyGenerator:
                 reasoning_s=self._deltas.reasoning_s,
                 decode_s=decode_s,
                 tokens_per_s=n_sampled / decode_s if decode_s else 0.0,
-                drafted_tokens=self._lookup.n_drafted if self._lookup else 0,
-                accepted_tokens=self._lookup.n_accepted if self._lookup else 0,
+                drafted_tokens=drafts.n_drafted,
+                accepted_tokens=drafts.n_accepted,
+                draft_steps=drafts.n_steps,
+                draft_pauses=drafts.n_pauses,
+                draft_speedup=round(drafts.speedup, 3),
             ),
             seed=self.request.seed,
             token_ids=tuple(self._ids),

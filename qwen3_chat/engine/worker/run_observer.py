@@ -21,10 +21,10 @@ class RunObserver:
         self._machine = observing_machine(devices)
 
     def observe(self, model: LoadedModel, reply: TurnFinished) -> None:
-        """Record a reply, unless it is too short or the demo model's."""
+        """Record a reply, unless it is too short, with an adapter or the demo model's."""
         usage = reply.usage
         n_tokens = usage.reasoning_tokens + usage.answer_tokens
-        if model.is_demo or n_tokens < MIN_REPLY_TOKENS or reply.timings.tokens_per_s <= 0:
+        if model.is_demo or model.adapters or n_tokens < MIN_REPLY_TOKENS or reply.timings.tokens_per_s <= 0:
             return
         speed = ObservedSpeed(usage.prompt_tokens + n_tokens // 2, reply.timings.tokens_per_s)
         run = ObservedRun(
@@ -37,6 +37,8 @@ class RunObserver:
             n_ctx=model.n_ctx,
             held_bytes=_held_bytes(),
             speeds=(speed,),
+            draft_parameters=model.draft_parameters,
+            draft_speedup=min(reply.timings.draft_speedup, 1000),
         )
         self._file.record(self._machine, run)
 

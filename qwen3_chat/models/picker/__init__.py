@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qwen3_chat.models.picker.background_downloads import Download, DownloadPhase, Downloads
-from qwen3_chat.models.picker.model_picker import ModelPicker
+from qwen3_chat.models.picker.model_picker import ModelPicker, StartupAdapters
 from qwen3_chat.models.picker.model_table import (
     INSTALLED_MARK,
     DiskModel,
@@ -26,6 +26,7 @@ __all__ = [
     "ModelTable",
     "ModelVariant",
     "ServerRow",
+    "StartupAdapters",
     "build_model_table",
     "identify_models",
 ]

@@ -54,19 +54,23 @@ async def list_contenders(
     entrants = [
         entrant
         for disk_model in await picker.list_disk_models()
-        for entrant in _of_disk_model(disk_model, mode)
+        for entrant in _of_disk_model(disk_model, mode, picker)
     ]
     choices = {entrant.choice for entrant in entrants}
     for path, title in picker.used_files.items():
-        others = _in_modes(title, _local(path), mode, None)
+        others = _in_modes(picker.title_of(path, title), _local(path), mode, None)
         entrants += [entrant for entrant in others if entrant.choice not in choices]
-    entrants += _in_modes(DEMO_MODEL_NAME, _local(picker.demo.path), mode, None)
+    demo_title = picker.title_of(picker.demo.path, DEMO_MODEL_NAME)
+    entrants += _in_modes(demo_title, _local(picker.demo.path), mode, None)
     return ContenderList(loaded, tuple(dict.fromkeys(entrants)), mode)
 
 
-def _of_disk_model(disk_model: DiskModel, mode: ThinkingMode | None) -> Iterator[Entrant]:
+def _of_disk_model(
+    disk_model: DiskModel, mode: ThinkingMode | None, picker: ModelPicker
+) -> Iterator[Entrant]:
     title = " ".join(filter(None, (disk_model.model.title, disk_model.file.quant)))
     only = _ONLY_MODE.get(disk_model.model.thinking)
+    title = picker.title_of(disk_model.file.path, title)
     yield from _in_modes(title, _local(disk_model.file.path), mode, only)
 
 

@@ -48,11 +48,33 @@ async def no_servers() -> AsyncGenerator[Sequence[ServerRow], None]:
 
 
 @dataclass(frozen=True, slots=True)
+class StartupAdapters:
+    """The adapters that were named at the start, by their labels, for the model of one file."""
+
+    path: Path
+    labels: tuple[str, ...]
+
+    def suit(self, path: Path) -> bool:
+        """Return whether a file is the model that they are for; any other one runs without them."""
+        return path.expanduser().absolute() == self.path
+
+    def title_of(self, path: Path, title: str) -> str:
+        """Return the title of a model with the adapters that it runs with."""
+        return " + ".join((title, *self.labels)) if self.suit(path) else title
+
+    def sentence(self, path: Path) -> str:
+        """Say whether the model of a file runs with them."""
+        key = "ui.models.with_adapters" if self.suit(path) else "ui.models.without_adapters"
+        return t(key, adapters=", ".join(self.labels))
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPicker:
     """The interface's access to models: `probe` probes the machine, `demo` ships with the app.
 
     `servers` probes the servers that the user has named, and yields the rows of all after each response;
-    `override_machine` replaces the machine by the one that the user states.
+    `override_machine` replaces the machine by the one that the user states; `adapters` is None where none
+    were named.
     """
 
     probe: Callable[[], Awaitable[Hardware]]
@@ -63,6 +85,7 @@ class ModelPicker:
     demo: LocalModel
     servers: Callable[[], AsyncGenerator[Sequence[ServerRow], None]] = no_servers
     override_machine: Callable[[Machine], Machine] | None = None
+    adapters: StartupAdapters | None = None
     used_files: dict[Path, str] = field(default_factory=dict)
     """The files that the chat has used since the start, with the titles of their models."""
 
@@ -70,6 +93,14 @@ class ModelPicker:
         """Remember the file of a model in use, so that there is a way back to it."""
         if loaded is not None and loaded.engine == LOCAL_ENGINE_NAME and not loaded.is_demo:
             self.used_files.setdefault(Path(loaded.path), loaded.file_title)
+
+    def adapter_sentence(self, path: Path) -> str:
+        """Say whether a model would run with the adapters of the start; empty where there are none."""
+        return self.adapters.sentence(path) if self.adapters else ""
+
+    def title_of(self, path: Path, title: str) -> str:
+        """Return the title of a model with the adapters that it would run with."""
+        return self.adapters.title_of(path, title) if self.adapters else title
 
     async def list_disk_models(self) -> tuple[DiskModel, ...]:
         """List the models on this disk, the app's own first, and add partial downloads as paused ones."""

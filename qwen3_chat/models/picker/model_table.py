@@ -18,6 +18,7 @@ from qwen3_chat.models.catalog import (
     thinking_support,
 )
 from qwen3_chat.models.fit import Assessment, Machine, Offer, Recommendation, assess, best_quant, recommend
+from qwen3_chat.models.fit.drafts import DraftAssessment, DraftCandidate, assess_draft
 from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.models.library import InstalledModel
 from qwen3_chat.models.library.installed_models import is_embedding
@@ -139,10 +140,15 @@ class ServerRow:
 
 @dataclass(frozen=True, slots=True)
 class ModelTable:
-    """The models to choose from, those of the family first, with the recommendation."""
+    """The models to choose from, those of the family first, with the recommendation for a machine.
+
+    `draft_candidates` are the models on this disk that could draft for others.
+    """
 
     rows: tuple[ModelRow, ...]
     recommendation: Recommendation
+    machine: Machine
+    draft_candidates: tuple[DraftCandidate, ...] = ()
 
     @property
     def pick(self) -> VariantKey | None:
@@ -157,6 +163,11 @@ class ModelTable:
             for offer in self.recommendation.offers
             if (offer.assessment.model.name, offer.assessment.quant) == variant.key
         )
+
+    def draft_of(self, variant: ModelVariant) -> DraftAssessment | None:
+        """Return what a draft model would cost a variant and bring it, where that is worth telling."""
+        draft = assess_draft(variant.assessment, self.machine, self.draft_candidates)
+        return draft if draft is not None and draft.is_relevant else None
 
     def is_recommended(self, variant: ModelVariant) -> bool:
         """Return whether this is the pick, or its model in another usable quant on this disk."""
@@ -196,6 +207,7 @@ def build_model_table(
     `machine` has the memory that is free now; `steady` that which is free when other programs idle, for which
     the offers are made.
     """
+    files = tuple(files)
     recommendation = recommend(steady or machine, n_ctx, machine)
     offered = {offer.assessment.model.name: offer.assessment.quant for offer in recommendation.offers[::-1]}
     by_name = sorted(files, key=lambda disk_model: disk_model.model.name.lower())
@@ -209,7 +221,8 @@ def build_model_table(
     for others in files_by_model.values():
         variants = tuple(_variant_of_file(disk_model, machine, n_ctx) for disk_model in others)
         rows.append(ModelRow(others[0].model, _by_size(variants), 0))
-    return ModelTable(tuple(rows), recommendation)
+    candidates = (DraftCandidate(m.model, m.file.quant, m.file.size_bytes, is_installed=True) for m in files)
+    return ModelTable(tuple(rows), recommendation, machine, tuple(candidates))
 
 
 def _family_row(

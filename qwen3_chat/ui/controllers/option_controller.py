@@ -83,7 +83,9 @@ class OptionController(Controller):
         preset = session.options.sampling_from(session.sampling_preset(session.mode))
         before = ChatSetup(session.system, session.chat_options)
         library = partial(load_prompts, self._prompts_file, current_language())
-        setup = await show_dialog(self._screen, ChatOptionsScreen(before, preset, library))
+        model = session.engine.model
+        adapters = model.adapters if model is not None else ()
+        setup = await show_dialog(self._screen, ChatOptionsScreen(before, preset, library, adapters))
         if setup is None or setup == before:
             return
         with notify_errors(self._screen, "task.options"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.session.turn_options import OPTION_FIELDS, OptionField
 from qwen3_chat.store.records import ChatOptions
 from qwen3_chat.texts import t
+from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.dialog import Dialog, show_dialog
 from qwen3_chat.ui.screens.prompts_screen import PromptsScreen
@@ -78,6 +79,7 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
     """The form for the options of a chat; it closes with them, or with None if nothing is to change.
 
     An empty line keeps the preset of the mode, which it shows; a bad value is reported while it is typed.
+    The adapters of the model are listed below, where there are any.
     """
 
     BINDINGS = [
@@ -114,9 +116,14 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
     """
 
     def __init__(
-        self, setup: ChatSetup, preset: SamplingParams, library: Callable[[], PromptLibrary]
+        self,
+        setup: ChatSetup,
+        preset: SamplingParams,
+        library: Callable[[], PromptLibrary],
+        adapters: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        self._adapters = terminal_safe(", ".join(adapters))
         self._library = library
         self.prompt = TextArea(
             setup.system, placeholder=t("ui.options.no_system"), highlight_cursor_line=False
@@ -134,6 +141,8 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
                 yield Static(t("ui.options.system"), markup=False)
                 yield self.prompt
                 yield from self._lines.values()
+                if self._adapters:
+                    yield Static(t("ui.options.adapters", adapters=self._adapters), markup=False)
             yield KeyBar()
 
     def on_mount(self) -> None:

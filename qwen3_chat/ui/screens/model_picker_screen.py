@@ -35,7 +35,7 @@ from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.session import EngineChoice, LocalModel
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import format_size
+from qwen3_chat.texts.formatting import SEPARATOR, format_size
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui import model_list
 from qwen3_chat.ui.error_notices import notify_errors
@@ -319,22 +319,29 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             self.refresh_bindings()
             return
         if isinstance(line, FileRow) and not self.question:
-            self.detail.show(reason=terminal_safe(str(line.choice.path)))
+            adapters = self.model_picker.adapter_sentence(line.choice.path)
+            parts = filter(None, (str(line.choice.path), adapters))
+            self.detail.show(reason=terminal_safe(SEPARATOR.join(parts)))
             self.refresh_bindings()
             return
         if not isinstance(line, ModelRow) or self.machine is None or self.model_list is None:
-            self.detail.show(reason=self.question)
+            is_demo = isinstance(line, DemoRow) and not self.question
+            adapters = self.model_picker.adapter_sentence(self.model_picker.demo.path) if is_demo else ""
+            self.detail.show(reason=terminal_safe(adapters) or self.question)
             self.refresh_bindings()
             return
         variant = self.variant(line)
         table = self.model_list.table
         offers = table.offers_of(variant)
         offer_text = describe_offers(offers, table.recommendation) if offers else ""
+        facts = [draft.verdict] if (draft := table.draft_of(variant)) else []
+        if variant.file is not None:
+            facts.append(self.model_picker.adapter_sentence(variant.file.path))
         download = self.model_picker.downloads.states.get(variant.key)
         self.detail.show(
             reason=Content.styled(terminal_safe(self.question), "$warning bold")
             if self.question
-            else model_list.reason_line(line, variant, offer_text),
+            else model_list.reason_line(line, variant, offer_text, *facts),
             quants=model_list.quants_line(line, chosen_variant_index(line, self.chosen_quants)),
             context=model_list.context_line(CONTEXT_STEPS, self.n_ctx_step),
             memory=model_list.progress_line(download)

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from qwen3_chat.chat import ThinkingMode, Timings, Usage
 from qwen3_chat.request import LLAMA_CPP_NAME, LoadedModel
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import SEPARATOR, format_speed
+from qwen3_chat.texts.formatting import SEPARATOR, draft_figures, format_speed
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 
@@ -61,6 +61,9 @@ def status_parts(status: Status) -> list[str]:
         parts.append(t("ui.status.variant", shown=status.versions[0], count=status.versions[1]))
     if timings is not None and timings.tokens_per_s:
         parts.append(format_speed(timings.tokens_per_s))
+    if timings is not None and timings.drafted_tokens:
+        key = "ui.status.drafts_paused" if timings.draft_pauses else "ui.status.drafts"
+        parts.append(t(key, **draft_figures(timings)))
     if usage is not None and usage.reused_tokens:
         parts.append(t("ui.status.reused", reused=usage.reused_tokens, prompt=usage.prompt_tokens))
     if model is not None:

@@ -5,7 +5,7 @@ import pytest
 from qwen3_chat.models.catalog import find_family_model
 from qwen3_chat.models.fit import Assessment, Machine, assess
 from qwen3_chat.models.fit.placement import MAX_EXCESS
-from qwen3_chat.models.observed_runs import ObservedRun, ObservedSpeed
+from qwen3_chat.models.observed_runs import ObservedRun, ObservedSpeed, find_draft_speedup
 from qwen3_chat.record_copies import replace
 from qwen3_chat.texts import Language, set_language
 from tests.models.fit.machines import KERNELS, cpu
@@ -80,3 +80,28 @@ def test_a_later_run_keeps_the_latest_speeds() -> None:
     later = run.followed_by(replace(run, speeds=(ObservedSpeed(5, 9.0), ObservedSpeed(5, 8.0)), held_bytes=7))
     assert [speed.tokens_per_s for speed in later.speeds] == [2.0, 3.0, 4.0, 9.0, 8.0]
     assert later.held_bytes == 10
+
+
+def test_a_run_with_a_draft_model_is_no_measure_of_the_model_alone() -> None:
+    before = assessed("Q4_K_M")
+    drafted = replace(run_of(before, 50.0, held_bytes=1 << 34), draft_parameters=600, draft_speedup=1.5)
+    found = assessed("Q4_K_M", after(drafted))
+    assert found.plan.tokens_per_s == before.plan.tokens_per_s
+    assert not found.plan.is_observed
+
+
+def test_the_speedup_by_a_draft_model_is_of_one_model_in_one_placement() -> None:
+    before = assessed("Q4_K_M")
+    run = replace(run_of(before), draft_parameters=600, draft_speedup=1.5)
+    network = (run.architecture, run.parameters, run.size_bytes)
+    assert find_draft_speedup([run], network, 0, 0, 600) == 1.5
+    assert find_draft_speedup([run], network, 3, 0, 600) is None
+    assert find_draft_speedup([run], network, 0, 0, 1700) is None
+    assert find_draft_speedup([replace(run, draft_speedup=0.0)], network, 0, 0, 600) is None
+    assert not run.has_same_plan(run_of(before))
+
+
+def test_later_replies_change_a_speedup_little_by_little() -> None:
+    run = replace(run_of(assessed("Q4_K_M")), draft_parameters=600, draft_speedup=1.5)
+    assert run.followed_by(replace(run, draft_speedup=0.5)).draft_speedup == pytest.approx(1.1)
+    assert run.followed_by(replace(run, draft_speedup=0.0)).draft_speedup == 1.5

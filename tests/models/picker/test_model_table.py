@@ -219,3 +219,19 @@ def test_an_offered_model_that_other_programs_leave_no_room_for_is_not_called_to
     line = row_line("235B-A22B", variant, is_offered=True)
     assert "needs free memory" in line.whole.plain
     assert "too large" in row_line("235B-A22B", variant).whole.plain
+
+
+def test_a_dense_model_says_what_the_draft_model_on_this_disk_costs(tmp_path: Path) -> None:
+    files = disk(tmp_path, "Qwen3-14B-Q4_K_M.gguf", "Qwen3-1.7B-Q8_0.gguf")
+    table = build_model_table(with_gpus(32, 24), files)
+    variants = {variant.key: variant for row in table.rows for variant in row.variants}
+    draft = table.draft_of(variants["14B", "Q4_K_M"])
+    assert draft is not None
+    assert (draft.candidate.model.name, draft.candidate.quant) == ("1.7B", "Q8_0")
+    assert table.draft_of(variants["30B-A3B", "Q4_K_M"]) is None
+    assert table.draft_of(variants["1.7B", "Q8_0"]) is None
+
+
+def test_nobody_is_told_to_fetch_a_draft_model_for_a_processor(tmp_path: Path) -> None:
+    table = build_model_table(cpu(64), ())
+    assert all(table.draft_of(variant) is None for row in table.rows for variant in row.variants)
