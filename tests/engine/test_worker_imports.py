@@ -20,6 +20,7 @@ START = {
             "number_range",
             "parent_death",
             "private_file",
+            "record_copies",
             "request",
             "sampling",
         )

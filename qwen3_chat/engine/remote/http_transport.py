@@ -40,6 +40,9 @@ MAX_RESPONSE_BYTES = 4 * 1024**2
 HTTP_PORT = 80
 SLICE_BYTES = 4096
 """The bytes of a reply that are taken at once."""
+MAX_HANDSHAKE_S = 3.0
+"""The longest that a server may take to show that it wants https, where it hangs up on plain text."""
+
 MAX_CHARACTERS_PER_S = 40_000
 """The characters of a reply that are taken in within a second: some 10,000 tokens."""
 MAX_CREDIT_S = 0.25
@@ -183,7 +186,7 @@ class HttpTransport:
             except EngineError as error:
                 if is_last or error.code is not ErrorCode.SERVER_DISCONNECTED:
                     raise
-                if not self.endpoint.is_encrypted and await self._speaks_tls():
+                if attempt == 1 and not self.endpoint.is_encrypted and await self._speaks_tls():
                     raise EngineError(ErrorCode.SERVER_NEEDS_HTTPS, host=self.endpoint.host) from error
                 await self._wait_to_retry(_Retry(self.timeouts.retry_delay_s, error), on_retry)
                 continue
@@ -247,7 +250,7 @@ class HttpTransport:
         """Return whether a handshake succeeds with a server that hangs up on plain text without a word."""
         address = urlsplit(self.endpoint.root)
         try:
-            async with asyncio.timeout(self.timeouts.connect_s):
+            async with asyncio.timeout(MAX_HANDSHAKE_S):
                 _, writer = await asyncio.open_connection(
                     address.hostname, address.port or HTTP_PORT, ssl=_unverified_tls()
                 )

@@ -6,17 +6,14 @@ Each takes nearly as long as a fast source needs to send them; in turns they wou
 from __future__ import annotations
 
 import threading
-from queue import LifoQueue, SimpleQueue
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from qwen3_chat.errors import HubError
 from qwen3_chat.models.hub.part_file import PartFile
 
-BUFFER_BYTES, N_BUFFERS = 1 << 19, 32
-"""The size of a buffer, and the most that are made: enough for the time that another program has a core.
-
-With 4 MiB it took twice as long: what arrived had left the caches before it was written and hashed.
-"""
+BUFFER_BYTES, N_BUFFERS = 1 << 20, 16
+"""The size of a buffer, and the most that are made: enough for the time that another program has a core."""
 
 SPACE_CHECK_BYTES = 32 << 20
 """The number of bytes between two checks of the free space."""
@@ -40,7 +37,7 @@ class PartAppender:
         self._missing_bytes = part.end_bytes - part.size_bytes
         self._buffer: bytearray | None = None
         self._n_made = 0
-        self._free: LifoQueue[bytearray] = LifoQueue()  # the last one is still in the caches
+        self._free: SimpleQueue[bytearray] = SimpleQueue()
         self._received: SimpleQueue[_Filled | None] = SimpleQueue()
         self._written: SimpleQueue[_Filled | None] = SimpleQueue()
         self._error: HubError | OSError | None = None
