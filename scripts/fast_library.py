@@ -201,7 +201,7 @@ def compile_for_processor(environment: Environment, log: TextIO) -> None:
 
 
 def without_warnings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with which the compiler keeps its warnings back: of this source, 100 MB."""
+    """Return the variables with which the compiler keeps its warnings back: of this source, over 50 MB."""
     flags = {name: f"{environ.get(name, '')} -w".strip() for name in ("CFLAGS", "CXXFLAGS")}
     return {**environ, **flags}
 
