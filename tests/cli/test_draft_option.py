@@ -64,48 +64,9 @@ def test_a_model_that_is_not_installed_is_a_sentence(models_dir: Path, model_dir
     assert failure.value.code is ErrorCode.MODEL_NOT_INSTALLED
 
 
-def test_the_command_line_counts_more_than_the_setting(
-    models_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    made = list[str]()
-
-    class Engine:
-        def __init__(self, settings: LoadSettings, *_: object, **__: object) -> None:
-            made.append(settings.draft)
-
-    monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
-    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
-    settings, paths, large = Settings(draft="0.6B"), find_paths(), models_dir / "Qwen3-8B-Q8_0.gguf"
-    for draft in (None, "none", "demo"):
-        make_engine(ModelChoice(gguf=large, draft=draft), settings, paths)
-    assert [Path(draft).name for draft in made] == ["Qwen3-0.6B-Q8_0.gguf", "", DEMO_FILE.name]
-    with pytest.raises(UsageError) as failure:
-        make_engine(ModelChoice(endpoint="http://127.0.0.1:9", draft="auto"), settings, paths)
-    assert failure.value.code is ErrorCode.DRAFT_WITH_ENDPOINT
-
-
-@pytest.mark.parametrize("setting", ["0.6B", "1.7B", "demo", "auto"])
-def test_a_draft_model_for_any_model_leaves_those_alone_that_it_does_not_suit(
-    models_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str
-) -> None:
-    made = list[str]()
-
-    class Engine:
-        def __init__(self, settings: LoadSettings, *_: object, **__: object) -> None:
-            made.append(settings.draft)
-
-    monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
-    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
-    small = models_dir / "Qwen3-0.6B-Q8_0.gguf"
-    make_engine(ModelChoice(gguf=small), Settings(draft=setting), find_paths())
-    startup = ModelChoice(gguf=models_dir / "Qwen3-8B-Q8_0.gguf", draft=setting)
-    make_chosen_engine(LocalModel(small), startup, Settings(), find_paths())
-    assert made == ["", ""]
-
-
-def test_adapters_stay_with_the_model_that_they_were_named_with(
-    models_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[LoadSettings]:
+    """The settings of the engines that are made, which load nothing."""
     made = list[LoadSettings]()
 
     class Engine:
@@ -114,6 +75,33 @@ def test_adapters_stay_with_the_model_that_they_were_named_with(
 
     monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
     monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    return made
+
+
+def test_the_command_line_counts_more_than_the_setting(models_dir: Path, made: list[LoadSettings]) -> None:
+    settings, paths, large = Settings(draft="0.6B"), find_paths(), models_dir / "Qwen3-8B-Q8_0.gguf"
+    for draft in (None, "none", "demo"):
+        make_engine(ModelChoice(gguf=large, draft=draft), settings, paths)
+    assert [Path(one.draft).name for one in made] == ["Qwen3-0.6B-Q8_0.gguf", "", DEMO_FILE.name]
+    with pytest.raises(UsageError) as failure:
+        make_engine(ModelChoice(endpoint="http://127.0.0.1:9", draft="auto"), settings, paths)
+    assert failure.value.code is ErrorCode.DRAFT_WITH_ENDPOINT
+
+
+@pytest.mark.parametrize("setting", ["0.6B", "1.7B", "demo", "auto"])
+def test_a_draft_model_for_any_model_leaves_those_alone_that_it_does_not_suit(
+    models_dir: Path, made: list[LoadSettings], setting: str
+) -> None:
+    small = models_dir / "Qwen3-0.6B-Q8_0.gguf"
+    make_engine(ModelChoice(gguf=small), Settings(draft=setting), find_paths())
+    startup = ModelChoice(gguf=models_dir / "Qwen3-8B-Q8_0.gguf", draft=setting)
+    make_chosen_engine(LocalModel(small), startup, Settings(), find_paths())
+    assert [one.draft for one in made] == ["", ""]
+
+
+def test_adapters_stay_with_the_model_that_they_were_named_with(
+    models_dir: Path, made: list[LoadSettings]
+) -> None:
     startup = ModelChoice(demo=True, lora=("ahoy.gguf:0.5",))
     for path in (DEMO_FILE, models_dir / "Qwen3-8B-Q8_0.gguf"):
         make_chosen_engine(LocalModel(path, 2048), startup, Settings(), find_paths())
@@ -139,20 +127,12 @@ def test_models_tells_what_drafts_would_cost(
 
 
 def test_the_setting_waits_until_llama_cpp_is_compiled_and_the_command_line_does_not(
-    models_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    models_dir: Path, made: list[LoadSettings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    made = list[str]()
-
-    class Engine:
-        def __init__(self, settings: LoadSettings, *_: object, **__: object) -> None:
-            made.append(settings.draft)
-
     file = tmp_path / "compile.json"
     file.write_text('{"state": "compiling"}')
     monkeypatch.setattr("qwen3_chat.engine.llama_compilation.compilation_file", lambda: file)
-    monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
-    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
     settings, paths = Settings(draft="0.6B"), find_paths()
     for draft in (None, "0.6B"):
         make_engine(ModelChoice(gguf=models_dir / "Qwen3-8B-Q8_0.gguf", draft=draft), settings, paths)
-    assert [Path(draft).name for draft in made] == ["", "Qwen3-0.6B-Q8_0.gguf"]
+    assert [Path(one.draft).name for one in made] == ["", "Qwen3-0.6B-Q8_0.gguf"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 
 import pytest
 
 from qwen3_chat.engine import library_choice, library_router
+from qwen3_chat.engine.native_libraries import LIBRARY_VARIABLE
+from qwen3_chat.engine.worker_process import WorkerProcess
 
 _MODULE = "qwen3_chat.engine.worker.ik_library"
 _HOOK = """
@@ -68,3 +71,18 @@ def use_stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, fault: Fault) ->
     monkeypatch.syspath_prepend(folder)
     for module in (library_choice, library_router):
         monkeypatch.setattr(module, "has_fast_library", lambda: True)
+
+
+def count_workers(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Return a list that gets the library of each worker that is started from now on."""
+    started: list[str | None] = []
+    start = WorkerProcess.start
+
+    async def count(
+        python: str, log_path: Path, environment: Mapping[str, str] | None = None
+    ) -> WorkerProcess:
+        started.append((environment or {}).get(LIBRARY_VARIABLE))
+        return await start(python, log_path, environment)
+
+    monkeypatch.setattr(WorkerProcess, "start", count)
+    return started

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,13 +33,11 @@ from qwen3_chat.engine.native_libraries import (
     IK_FILE_VARIABLE,
     IK_NAME,
     LIBRARY_FILE_NAME,
-    LIBRARY_VARIABLE,
     compiled_folder,
     library_environment,
 )
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
 from qwen3_chat.engine.wire import DeviceKind, DeviceLister
-from qwen3_chat.engine.worker_process import WorkerProcess
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
@@ -48,7 +46,7 @@ from qwen3_chat.models.gguf import read_file
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadSettings, PersistenceOptions
 from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
-from tests.engine.stand_in_library import Fault, use_stand_in
+from tests.engine.stand_in_library import Fault, count_workers, use_stand_in
 from tests.fakes import MODEL
 
 FASTER = Measurement(1.4, 1024, (100.0, 120.0), (10.0, 14.5))
@@ -261,16 +259,7 @@ async def test_no_process_of_the_other_library_is_started_unless_a_gpu_may_be_us
         persistence=PersistenceOptions(str(tmp_path), 0, calibrates=True),
         probe_machine=listing,
     )
-    started: list[str | None] = []
-    start = WorkerProcess.start
-
-    async def count(
-        python: str, log_path: Path, environment: Mapping[str, str] | None = None
-    ) -> WorkerProcess:
-        started.append((environment or {}).get(LIBRARY_VARIABLE))
-        return await start(python, log_path, environment)
-
-    monkeypatch.setattr(WorkerProcess, "start", count)
+    started = count_workers(monkeypatch)
     await collect_events(events_of(engine.load))
     assert engine.model is not None
     assert engine.model.library == IK_NAME

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,11 @@ from qwen3_chat.engine.llama_compilation import CompilationState, read_compilati
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.native_libraries import (
     IK_NAME,
-    LIBRARY_VARIABLE,
     default_library,
     has_fast_library,
     has_llama_cpp,
 )
-from qwen3_chat.engine.worker_process import WorkerProcess, list_devices, measure_kernels
+from qwen3_chat.engine.worker_process import list_devices, measure_kernels
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, Notice
@@ -31,7 +30,7 @@ from qwen3_chat.models.gguf import read_file
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LLAMA_CPP_NAME, Adapter, LoadSettings, PersistenceOptions
 from tests.engine.requests import chat_request, collect_events, text_of, user_message
-from tests.engine.stand_in_library import Fault, use_stand_in
+from tests.engine.stand_in_library import Fault, count_workers, use_stand_in
 
 ADAPTER = Path(__file__).with_name("ahoy-adapter.gguf")
 BLOCK = """
@@ -93,16 +92,7 @@ async def test_the_faster_library_runs_a_model_at_once_and_is_compared_with_noth
 ) -> None:
     use_stand_in(monkeypatch, tmp_path, Fault.NONE)
     monkeypatch.setattr(local_engine, "COMPARISON_DELAY_S", 0.0)
-    started: list[str | None] = []
-    start = WorkerProcess.start
-
-    async def count(
-        python: str, log_path: Path, environment: Mapping[str, str] | None = None
-    ) -> WorkerProcess:
-        started.append((environment or {}).get(LIBRARY_VARIABLE))
-        return await start(python, log_path, environment)
-
-    monkeypatch.setattr(WorkerProcess, "start", count)
+    started = count_workers(monkeypatch)
     events = await collect_events(events_of(engine.generate, chat_request(user_message("Hello"))))
     assert text_of(events)
     assert notices_in(events) == []
