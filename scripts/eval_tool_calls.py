@@ -185,6 +185,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--preset", choices=("app", "demo"), default="app", help="the sampling parameters")
     parser.add_argument("--tools", default=",".join(BUILT_IN_TOOLS), help="the tools on offer")
     parser.add_argument("--tools-in-system", action="store_true", help="for a template that knows no tools")
+    parser.add_argument(
+        "--questions", type=Path, metavar="JSONL", help="others than the 200, in the same form"
+    )
     parser.add_argument("--language", choices=tuple(Language), type=Language)
     parser.add_argument("--count", type=int, help="ask only so many, drawn by the seed")
     parser.add_argument("--max-tokens", type=int, default=1024, help="of a reply")
@@ -197,7 +200,9 @@ def parse_arguments() -> argparse.Namespace:
 async def main() -> None:
     """Run the command line."""
     arguments = parse_arguments()
-    questions = [it for it in tool_questions() if arguments.language in (None, it.language)]
+    questions = [
+        it for it in tool_questions(arguments.questions) if arguments.language in (None, it.language)
+    ]
     if arguments.count:
         questions = random.Random(arguments.seed).sample(questions, min(arguments.count, len(questions)))
     options = TurnOptions(

@@ -43,7 +43,13 @@ def parse_arguments() -> argparse.Namespace:
         "--resume", action="store_true", help="continue from the checkpoint where there is one"
     )
     parser.add_argument(
-        "--after", type=Path, metavar="CHECKPOINT", help="train its model further, by drills at half the rate"
+        "--after",
+        type=Path,
+        metavar="FILE",
+        help="train the model of a checkpoint or a GGUF file further, by drills at half the rate",
+    )
+    parser.add_argument(
+        "--app-tools", action="store_true", help="teach the app's own tools, on processors, with --after"
     )
     parser.add_argument(
         "--export", type=Path, metavar="GGUF", help="only write the checkpoint as a GGUF file"
@@ -94,6 +100,8 @@ def main() -> None:
         recipe = Recipe(arguments.seed, arguments.steps, arguments.bins, arguments.length)
         if arguments.after:
             recipe = replace(recipe, matrix_rate=0.01, other_rate=0.0015, decay_from=0.2, begin=MIXED_UNTIL)
+        if arguments.app_tools:
+            recipe = replace(recipe, matrix_rate=0.008, other_rate=0.001, teaches_app_tools=True)
         training = Training(Shape(len(build_vocabulary().tokens)), recipe, arguments.device)
         if arguments.after:
             training.begin_with(arguments.after)

@@ -57,7 +57,12 @@ def zone_of(location: str) -> str:
     for name in (location, location.partition(",")[0], location.removesuffix("市")):
         if zone := _zones_by_name().get(_folded(name)):
             return zone
-    raise ToolError(
+    raise ToolError(no_zone_of(location))
+
+
+def no_zone_of(location: str) -> str:
+    """Tell the model that no time zone has such a name."""
+    return (
         f"No time zone of {location!r:.80} is known. Name a large city nearby, or a zone like Europe/Paris."
     )
 

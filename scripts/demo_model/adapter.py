@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from demo_model.gguf_file import gguf_name
+from demo_model.gguf_file import gguf_name, read_weights
 from demo_model.network import Network
 from demo_model.packing import Batch, mask, pack
 from demo_model.render import Sample
@@ -44,14 +44,10 @@ class AdaptedLinear(nn.Module):
 
 def read_network(path: Path, shape: Shape) -> Network:
     """Return the network with the weights of a GGUF file of it, none of which will be trained."""
-    stored = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
     network = Network(shape)
-    with torch.no_grad():
-        for name, weight in network.named_parameters():
-            tensor = stored[gguf_name(name)]
-            values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-            weight.copy_(torch.from_numpy(np.array(values)).reshape(weight.shape))
-            weight.requires_grad_(False)
+    network.begin_with(read_weights(path, dict(network.named_parameters())))
+    for weight in network.parameters():
+        weight.requires_grad_(False)
     return network
 
 

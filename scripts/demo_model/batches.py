@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-from demo_model.dialogues import draw_chat, draw_documented, draw_drill, draw_instructed
-from demo_model.exchange import Language
+from demo_model.dialogues import draw_chat, draw_documented, draw_drill, draw_instructed, draw_language
 from demo_model.mixes import DRILLED_SKILLS, DRILLS, SKILLS
 from demo_model.single_turns import draw_single_turn
 from demo_model.tool_chats import draw_tool_chat
@@ -25,29 +24,27 @@ def draw_rows(rng: random.Random, progress: float) -> list[Row]:
 
 
 def _draw_mixed(rng: random.Random) -> list[Row]:
-    rows = [row_of_dialogue(draw_chat(rng, _draw_language(rng), 1, SKILLS)) for _ in range(6)]
-    rows += [
-        row_of_dialogue(draw_chat(rng, _draw_language(rng), _draw_length(rng), SKILLS)) for _ in range(3)
-    ]
+    rows = [row_of_dialogue(draw_chat(rng, draw_language(rng), 1, SKILLS)) for _ in range(6)]
+    rows += [row_of_dialogue(draw_chat(rng, draw_language(rng), _draw_length(rng), SKILLS)) for _ in range(3)]
     if rng.random() < 0.5:
         rows.append(row_of_dialogue(draw_instructed(rng, rng.choice((1, 2, 3, 4)))))
     if rng.random() < 0.2:
-        rows.append(row_of_dialogue(draw_documented(rng, _draw_language(rng))))
+        rows.append(row_of_dialogue(draw_documented(rng, draw_language(rng))))
     if rng.random() < 0.8:
         rows.append(_draw_tool_row(rng))
     return rows
 
 
 def _draw_drilled(rng: random.Random) -> list[Row]:
-    rows = [row_of_dialogue(draw_drill(rng, _draw_language(rng), DRILLS)) for _ in range(7)]
-    rows += [row_of_dialogue(draw_chat(rng, _draw_language(rng), 1, DRILLED_SKILLS)) for _ in range(5)]
+    rows = [row_of_dialogue(draw_drill(rng, draw_language(rng), DRILLS)) for _ in range(7)]
+    rows += [row_of_dialogue(draw_chat(rng, draw_language(rng), 1, DRILLED_SKILLS)) for _ in range(5)]
     for _ in range(2):
-        chat = draw_chat(rng, _draw_language(rng), _draw_length(rng), DRILLED_SKILLS, 0.08, 0.12)
+        chat = draw_chat(rng, draw_language(rng), _draw_length(rng), DRILLED_SKILLS, 0.08, 0.12)
         rows.append(row_of_dialogue(chat))
     if rng.random() < 0.5:
         rows.append(row_of_dialogue(draw_instructed(rng, rng.choice((1, 2, 3, 4)))))
     if rng.random() < 0.15:
-        rows.append(row_of_dialogue(draw_documented(rng, _draw_language(rng))))
+        rows.append(row_of_dialogue(draw_documented(rng, draw_language(rng))))
     rows += [_draw_tool_row(rng) for _ in range(rng.choice((0, 1, 1, 1, 1, 2, 2)))]
     for row in rows:
         row.stress()
@@ -62,8 +59,4 @@ def _draw_tool_row(rng: random.Random) -> Row:
     n_tools = rng.choices((1, 2, 3, 4, 6, 8, 9), (24, 26, 22, 14, 6, 5, 3))[0]
     # The schemas cost more than the turns, so many turns are learnt from one set of tools.
     lengths = (1, 2, 4, 6) if n_tools <= 4 else (2, 3, 4)
-    return row_of_dialogue(draw_tool_chat(rng, _draw_language(rng), rng.choice(lengths), n_tools))
-
-
-def _draw_language(rng: random.Random) -> Language:
-    return Language.EN if rng.random() < 0.52 else Language.ZH
+    return row_of_dialogue(draw_tool_chat(rng, draw_language(rng), rng.choice(lengths), n_tools))

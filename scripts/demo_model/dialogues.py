@@ -91,6 +91,11 @@ def make_turn(
     return Turn(tagged, (reply,), (told,), thinks, is_hard_switch, cut)
 
 
+def draw_language(rng: random.Random) -> Language:
+    """Draw the language of a conversation."""
+    return Language.EN if rng.random() < 0.52 else Language.ZH
+
+
 def draw_skill(rng: random.Random, skills: Mapping[Skill, float] = SKILLS) -> Skill:
     """Draw a skill to open a topic."""
     return rng.choices(list(skills), list(skills.values()))[0]

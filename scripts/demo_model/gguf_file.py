@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import gguf
@@ -35,6 +36,17 @@ def gguf_name(name: str) -> str:
         _, layer, rest = name.split(".", 2)
         return f"blk.{layer}.{_LAYER_NAMES[rest.removesuffix('.weight')]}.weight"
     return {"embedding.weight": "token_embd.weight", "norm.weight": "output_norm.weight"}[name]
+
+
+def read_weights(path: Path, names: Iterable[str]) -> Weights:
+    """Return the weights of a file by their names in `network`."""
+    stored = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    weights = {}
+    for name in names:
+        tensor = stored[gguf_name(name)]
+        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        weights[name] = np.array(values, np.float32)
+    return weights
 
 
 def write_gguf(path: Path, weights: Weights, shape: Shape, description: str) -> None:

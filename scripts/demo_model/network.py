@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
@@ -30,7 +34,7 @@ class Attention(nn.Module):
         q = self.q_norm(self.q(x).view(n_bins, length, shape.n_heads, shape.head_width)).transpose(1, 2)
         k = self.k_norm(self.k(x).view(n_bins, length, shape.n_kv_heads, shape.head_width)).transpose(1, 2)
         v = self.v(x).view(n_bins, length, shape.n_kv_heads, shape.head_width).transpose(1, 2)
-        q, k = (_rotate(part, cosines, sines).to(v.dtype) for part in (q, k))
+        q, k = (rotate(part, cosines, sines).to(v.dtype) for part in (q, k))
         if isinstance(seen, BlockMask):  # on a GPU: skips the blocks in which nothing is seen
             mixed = flex_attention(q, k, v, block_mask=seen, enable_gqa=True)
         else:
@@ -87,17 +91,23 @@ class Network(nn.Module):
     def forward(self, ids: Tensor, positions: Tensor, seen: Tensor | BlockMask) -> Tensor:
         """Map (bins, length) to what the output layer reads, (bins, length, width)."""
         x = self.embedding(ids)
-        cosines, sines = _rotations(positions, self.shape)
+        cosines, sines = rotations(positions, self.shape)
         for block in self.blocks:
             x = block(x, cosines, sines, seen)
         return self.norm(x)
+
+    def begin_with(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take over weights by their names."""
+        with torch.no_grad():
+            for name, weight in self.named_parameters():
+                weight.copy_(torch.from_numpy(weights[name]).reshape(weight.shape))
 
     def logits(self, states: Tensor) -> Tensor:
         """Map (n, width) to (n, vocabulary)."""
         return functional.linear(states, self.embedding.weight)
 
 
-def _rotations(positions: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
+def rotations(positions: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
     """Return cosines and sines, (bins, 1, length, half a head)."""
     half = shape.head_width // 2
     exponents = -torch.arange(half, dtype=torch.float32, device=positions.device) / half
@@ -105,7 +115,7 @@ def _rotations(positions: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
     return angles.cos(), angles.sin()
 
 
-def _rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     """Rotate the two halves of each head (the NEOX order that llama.cpp uses for Qwen3)."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)

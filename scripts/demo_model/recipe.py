@@ -20,6 +20,8 @@ class Recipe:
     average_decay: float = 0.99
     begin: float = 0.0
     """Where in the curriculum the training begins."""
+    teaches_app_tools: bool = False
+    """Whether its steps are those of `lessons.py`, which have a size of their own."""
 
     def progress(self, step: int) -> float:
         """Return how far in the curriculum a step is, from 0 to 1."""

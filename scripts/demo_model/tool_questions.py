@@ -51,9 +51,9 @@ class ToolQuestion:
 
 
 @cache
-def tool_questions() -> tuple[ToolQuestion, ...]:
-    """Return all questions, read once."""
-    return tuple(map(_question, _FILE.read_text("utf-8").splitlines()))
+def tool_questions(file: Path | None = None) -> tuple[ToolQuestion, ...]:
+    """Return all questions, the 200 or those of another file, read once."""
+    return tuple(map(_question, (file or _FILE).read_text("utf-8").splitlines()))
 
 
 def _question(line: str) -> ToolQuestion:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 
 from demo_model.exchange import Language
-from demo_model.phrases import read_phrases
+from demo_model.places import draw_any_place, draw_characters, may_be_trained
 from demo_model.words import draw_word, held_out_words, is_held_out
 
 _ROOMS = {
@@ -27,39 +27,19 @@ _STATUSES = {
     Language.ZH: ("在路上", "已送到", "等待中", "丢失", "已打包", "已退回"),
 }
 _CURRENCIES = ("EUR", "USD", "CNY", "JPY", "GBP", "CHF", "INR", "AUD")
-_CHARACTERS = "山水风云花月星雨雪春秋海天林江东西南北青白红金木石田光明新安平和乐"
-
-
-# Rare ones are spelt in bytes, which takes practice to copy.
-_FIRST_RARE, _LAST_RARE = 0x4E00, 0x9FA5
-
-
-def _draw_characters(rng: random.Random, n: int) -> str:
-    if rng.random() < 0.6:
-        return "".join(rng.sample(_CHARACTERS, n))
-    rare = "".join(chr(rng.randint(_FIRST_RARE, _LAST_RARE)) for _ in range(n))
-    return "".join(rng.choice((rare[index], rng.choice(_CHARACTERS))) for index in range(n))
-
-
-def _draw_place(rng: random.Random, language: Language) -> str:
-    if rng.random() < 0.5:
-        return str(rng.choice(read_phrases("facts")["capitals"])[1 if language is Language.EN else 3])
-    if language is Language.ZH:
-        return _draw_characters(rng, rng.randint(2, 3)) + rng.choice(("城", "市", "村", "镇", "港", "", ""))
-    return draw_word(rng).capitalize()
 
 
 def _draw_task(rng: random.Random, language: Language) -> str:
     if language is Language.ZH:
         verb = rng.choice(("买", "看", "写", "洗", "找", "还", "送", "拿"))
-        return verb + _draw_characters(rng, rng.randint(2, 4))
+        return verb + draw_characters(rng, rng.randint(2, 4))
     verb = rng.choice(("buy", "call", "feed", "wash", "find", "paint", "visit", "water"))
     return " ".join([verb, *(draw_word(rng) for _ in range(rng.randint(1, 2)))])
 
 
 def _draw_topic(rng: random.Random, language: Language) -> str:
     if language is Language.ZH:
-        return _draw_characters(rng, rng.randint(2, 5))
+        return draw_characters(rng, rng.randint(2, 5))
     return " ".join(draw_word(rng) for _ in range(rng.randint(1, 3)))
 
 
@@ -69,7 +49,7 @@ def _draw_code(rng: random.Random, _: Language) -> str:
 
 
 _DRAWERS: Mapping[str, Callable[[random.Random, Language], str]] = {
-    "place": _draw_place,
+    "place": draw_any_place,
     "task": _draw_task,
     "topic": _draw_topic,
     "code": _draw_code,
@@ -104,5 +84,7 @@ def draw_value(rng: random.Random, language: Language, kind: str, *, held_out: b
         return rng.choice(held_out_words())
     while True:
         value = _DRAWERS[kind](rng, language)
+        if kind == "place" and not held_out and not may_be_trained(value):
+            continue
         if kind in _ALWAYS_TRAINED or is_held_out(value.lower()) is held_out:
             return value

@@ -86,12 +86,19 @@ def draw_tool(rng: random.Random, skill: int, *, held_out: bool = False) -> Tool
     return Tool(skill, name, tuple(properties), {"type": "function", "function": function})
 
 
+def _draw_phrase(rng: random.Random, language: Language, skill: int) -> str:
+    spec = skills()[skill]
+    if "app" in spec and rng.random() < 0.6:
+        return choose_words(rng, rng.choice(read_phrases("app_tools")[language]["questions"][spec["app"]]))
+    return choose_words(rng, rng.choice(spec[language]["questions"]))
+
+
 def draw_question(rng: random.Random, language: Language, skill: int, *, held_out: bool = False) -> str:
     """Ask for something that needs a tool, whether there is one or not."""
     spec = skills()[skill]
     kinds = [parameter["kind"] for parameter in spec["parameters"]]
     values = [draw_value(rng, language, kind, held_out=held_out) for kind in kinds]
-    return choose_words(rng, rng.choice(spec[language]["questions"])).format(*values)
+    return _draw_phrase(rng, language, skill).format(*values)
 
 
 def _as_json(text: str) -> object:
@@ -116,7 +123,7 @@ def draw_request(
         values = [draw_value(rng, language, kind, held_out=held_out) for kind, _ in kinds]
         if len(set(values)) == len(values):
             break
-    question = choose_words(rng, rng.choice(spec[language]["questions"])).format(*values)
+    question = _draw_phrase(rng, language, tool.skill).format(*values)
     arguments = {
         name: value if kind == "string" else int(value)
         for name, value, (_, kind) in zip(tool.parameters, values, kinds, strict=True)

@@ -15,7 +15,8 @@ from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from torch.utils.data import DataLoader
 
-from demo_model.gguf_file import Weights
+from demo_model.gguf_file import Weights, read_weights
+from demo_model.lessons import Lesson, Lessons, LossOfLesson
 from demo_model.network import Network
 from demo_model.optimizer import Muon
 from demo_model.packing import Batch, Steps, mask, sees
@@ -45,19 +46,21 @@ class Training:
         self.step = 0
         self.loss = float("nan")
         self.seconds = 0.0
-        self._loss_of: Callable[[Network, Batch], Tensor] = loss_of
-        if self.device.type == "cuda":
+        self._loss_of: Callable[[Network, Any], Tensor] = loss_of
+        if recipe.teaches_app_tools:
+            self._loss_of = LossOfLesson(self.network)
+        elif self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
             self._loss_of = LossOnGpu(self.network)
 
-    def batches(self, n_workers: int = 0) -> Iterator[Batch]:
+    def batches(self, n_workers: int = 0) -> Iterator[Batch | Lesson]:
         """Draw the batches from this step to the last, by `n_workers` processes beside this one."""
         set_sharing_strategy(
             "file_system"
         )  # many batches wait, of many tensors each: no file handle for each
         return iter(
             DataLoader(
-                Steps(self.recipe),
+                Lessons(self.recipe) if self.recipe.teaches_app_tools else Steps(self.recipe),
                 batch_size=None,
                 sampler=range(self.step, self.recipe.n_steps),
                 num_workers=n_workers,
@@ -66,11 +69,11 @@ class Training:
             )
         )
 
-    def advance(self, batch: Batch) -> Tensor:
+    def advance(self, batch: Batch | Lesson) -> Tensor:
         """Make one step; return the mean loss of the reply tokens."""
         started = time.monotonic()
         recipe = self.recipe
-        loss = self._loss_of(self.network, batch.to(self.device))
+        loss = self._loss_of(self.network, batch.to(self.device) if isinstance(batch, Batch) else batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         rate = recipe.rate(self.step)
@@ -120,17 +123,20 @@ class Training:
         return training
 
     def begin_with(self, path: Path) -> None:
-        """Take over the averaged weights of another training's checkpoint."""
-        average = torch.load(path, weights_only=True, map_location=self.device)["average"]
-        self.network.load_state_dict(average)
-        self.average = {name: average[name] for name in self.average}
+        """Take over the averaged weights of another training's checkpoint, or those of a GGUF file."""
+        if path.suffix == ".gguf":
+            self.network.begin_with(read_weights(path, self.average))
+        else:
+            state = torch.load(path, weights_only=True, map_location=self.device)
+            self.network.load_state_dict(state["average"])
+        self.average = {name: weight.detach().clone() for name, weight in self.network.named_parameters()}
 
     def averaged_weights(self) -> Weights:
         """Return the running average of the weights, which answers better than the last step's."""
         return {name: weight.cpu().numpy() for name, weight in self.average.items()}
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Batch | Lesson) -> Batch | Lesson:
     return batch
 
 

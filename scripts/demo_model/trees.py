@@ -7,6 +7,7 @@ thinking (a branch). A branch sees the trunk before it and itself; the trunk see
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from demo_model.dialogues import Dialogue, Turn
@@ -106,6 +107,27 @@ def row_of_dialogue(dialogue: Dialogue) -> Row:
     row.trunk.ids += last.ids
     row.trunk.weights += last.weights
     return row
+
+
+def share_beginning(rows: Sequence[Row]) -> Row:
+    """Join rows that begin alike, as those with the same tools do: each reply becomes a branch."""
+    paths = [
+        (row.trunk.ids[:n_seen] + branch.ids, [0.0] * n_seen + branch.weights)
+        for row in rows
+        for n_seen, branch in row.branches
+    ]
+    paths += [(row.trunk.ids, row.trunk.weights) for row in rows]
+    first, last = min(ids for ids, _ in paths), max(ids for ids, _ in paths)
+    n_shared = next(
+        (index for index, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first)
+    )
+    n_shared = min(n_shared, *(_first_counted(weights) for _, weights in paths))
+    trunk = Tokens(first[:n_shared], [0.0] * n_shared)
+    return Row(trunk, [(n_shared, Tokens(ids[n_shared:], weights[n_shared:])) for ids, weights in paths])
+
+
+def _first_counted(weights: Sequence[float]) -> int:
+    return next((index for index, weight in enumerate(weights) if weight), len(weights))
 
 
 def _continuation(text: str, beginning: str) -> str:

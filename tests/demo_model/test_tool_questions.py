@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
@@ -11,7 +12,9 @@ from string import Formatter
 import demo_model.phrases
 from demo_model.exchange import Language
 from demo_model.phrases import can_become, read_phrases
+from demo_model.places import real_places
 from demo_model.tool_questions import TIME, ToolQuestion, tool_questions
+from demo_model.tool_values import draw_value
 from demo_model.words import is_held_out
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.tools.calculator import calculate
@@ -65,25 +68,41 @@ def test_there_are_a_hundred_in_each_language_and_half_of_them_think() -> None:
     assert len({question.text for question in tool_questions()}) == 200
 
 
+def spellings(text: str) -> set[str]:
+    """Return a sentence as it may also be written: in lower case, and with another end."""
+    bare = text.lower().rstrip(".?!。？！ ")
+    return {text.lower(), *(bare + end for end in ("", "?", ".", "!", "？", "。", "！"))}
+
+
 def test_no_training_text_can_become_one() -> None:
-    frames = {frame(question) for question in tool_questions()}
-    trained = [text for text in trained_frames() if VALUE in text]
-    assert any(can_become(text, f"How late is it in {VALUE}?") for text in trained)
+    frames = {it for question in tool_questions() for it in spellings(frame(question))}
+    trained = [text.lower() for text in trained_frames() if VALUE in text]
+    assert any(can_become(text, f"how late is it in {VALUE}?") for text in trained)
     any_of_them = "[{}]".format("|".join(trained))
-    wrapped = [read_phrases("wrapping")[language].replace("{q}", any_of_them) for language in Language]
-    assert can_become(wrapped[0], f"Hmm, How late is it in {VALUE}? Thanks!")
+    wrapping = read_phrases("wrapping")
+    wrapped = [wrapping[language].lower().replace("{q}", any_of_them) for language in Language]
+    assert can_become(wrapped[0], f"hmm, how late is it in {VALUE}? thanks!")
     assert not [(text, it) for text in [*trained, *wrapped] for it in frames if can_become(text, it)]
     joints = chain.from_iterable(read_phrases("tools")["also"].values())
-    assert not [it for joint in joints for it in frames if joint in it]
+    asked = [frame(question) for question in tool_questions()]
+    assert not [it for joint in joints for it in asked if joint in it]
 
 
 def test_no_training_text_contains_a_value() -> None:
     whole = "\n".join(file.read_text("utf-8") for file in PHRASE_FILES).lower()
-    for value in chain.from_iterable(map(values_of, tool_questions())):
-        assert value.lower().removesuffix("市") not in whole, value
-        # Chinese places are drawn with at most three characters and one of these endings
-        is_too_long = not value.isascii() and len(value) >= 4 and value[-1] not in "城市村镇港"
-        assert is_held_out(value.lower()) or is_too_long, value
+    rng = random.Random(1)
+    drawn = {draw_value(rng, language, "place").lower() for language in Language for _ in range(5000)}
+    drawn |= {name.lower() for language in Language for name in real_places(language)}
+    assert {"tokyo", "东京"} <= drawn
+    assert any(" " in name for name in drawn)
+    assert {2, 3, 4, 5, 6} <= {len(name) for name in drawn if not name.isascii()}
+    bare = {name.removesuffix("市") for name in drawn}
+    for call in chain.from_iterable(question.calls for question in tool_questions()):
+        for value in call.arguments.values():
+            name = value.lower().removesuffix("市")
+            assert name not in whole, value
+            assert name not in bare, value
+            assert call.name == "now" or is_held_out(value), value
 
 
 def test_the_expected_calls_give_the_expected_results() -> None:

@@ -8,18 +8,23 @@ import pytest
 pytest.importorskip("torch", reason="needs torch, which the extra `train` installs")
 
 import torch
+from torch.nn import functional
 from torch.nn.attention.flex_attention import create_block_mask
 
+from demo_model.app_tools import draw_app_chats
 from demo_model.batches import SINGLE_TURNS_UNTIL
 from demo_model.dialogues import draw_chat
 from demo_model.exchange import Language
+from demo_model.lessons import BINS, LONG, SHORT, Lessons
 from demo_model.packing import Steps, mask, pack, sees
 from demo_model.recipe import Recipe
 from demo_model.shape import Shape
+from demo_model.shared_prefix import continue_prefix, pack_branches
 from demo_model.tool_chats import draw_tool_chat
 from demo_model.training import Training, loss_of
-from demo_model.trees import Row, Tokens, row_of_dialogue
+from demo_model.trees import Row, Tokens, row_of_dialogue, share_beginning
 from demo_model.vocabulary import build_vocabulary
+from qwen3_chat.demo import DEMO_FILE
 
 LENGTH = 1024
 # The third of its five steps is the first in which conversations are learnt.
@@ -125,3 +130,42 @@ def test_the_shape_counts_the_parameters() -> None:
     training = new_training()
     n_parameters = sum(weight.numel() for weight in training.network.parameters())
     assert n_parameters == training.shape.count_parameters()
+
+
+def test_continuations_of_a_prompt_cost_what_they_would_cost_in_a_row() -> None:
+    training = new_training()
+    chats = draw_app_chats(random.Random(3), 6, is_plain=True)
+    row = share_beginning([row_of_dialogue(chat) for chat in chats])
+    longest = max(len(branch.ids) for _, branch in row.branches)
+    batch = pack_branches(row, len(row.trunk.ids) + 50, len(row.branches) + 1, longest + 1)
+    with torch.no_grad():
+        states = continue_prefix(training.network, batch.prefix, batch.n_prefix, batch.ids)
+        logits = training.network.logits(states.flatten(0, 1)[batch.predictors])
+        losses = functional.cross_entropy(logits, batch.targets, reduction="none")
+    assert float(losses @ batch.weights) == pytest.approx(summed_loss(training, [row]), rel=1e-4)
+
+
+def test_continuations_that_are_too_long_or_too_many_are_left_out() -> None:
+    row = Row(Tokens([1, 2, 3], [0.0] * 3), [(3, Tokens([4] * n, [1.0] * n)) for n in (2, 9, 3, 1)])
+    batch = pack_branches(row, 4, 2, 5)
+    assert batch.prefix.tolist() == [[1, 2, 0, 0]]
+    assert batch.ids.tolist() == [[3, 4, 4, 0, 0], [3, 4, 4, 4, 0]]
+    assert batch.predictors.tolist() == [0, 1, 5, 6, 7]
+    assert batch.targets.tolist() == [4] * 5
+
+
+def test_a_lesson_is_the_same_for_the_same_seed_and_has_always_the_same_shapes() -> None:
+    lessons = Lessons(Recipe(seed=3, n_steps=4, teaches_app_tools=True))
+    first, again = lessons[0], lessons[0]
+    assert all(torch.equal(one.ids, other.ids) for one, other in zip(first.tools, again.tools, strict=True))
+    for step in range(4):
+        lesson = lessons[step]
+        assert [tuple(part.ids.shape) for part in lesson.tools] == [SHORT, LONG]
+        assert [tuple(part.ids.shape) for part in lesson.others] == list(BINS if step % 3 == 0 else BINS[:-1])
+
+
+def test_a_training_can_begin_with_the_shipped_weights() -> None:
+    training = Training(Shape(len(build_vocabulary().tokens)), TINY)
+    training.begin_with(DEMO_FILE)
+    row = row_of_dialogue(draw_chat(random.Random(4), Language.EN, 1))
+    assert summed_loss(training, [row]) / row.weight() < 0.05

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo_model import arithmetic
+from demo_model.app_tools import draw_app_chats, schema_of
 from demo_model.batches import MIXED_UNTIL, SINGLE_TURNS_UNTIL, draw_rows
 from demo_model.counting import spell_with_count
 from demo_model.dialogues import Dialogue, draw_chat, draw_documented, draw_instructed
@@ -18,8 +19,10 @@ from demo_model.tokenizer import decode, encode
 from demo_model.tool_chats import draw_tool_chat
 from demo_model.tool_values import draw_value
 from demo_model.tools import draw_tool, skills
-from demo_model.trees import EARLY_STOP, Row, row_of_dialogue
+from demo_model.trees import EARLY_STOP, Row, row_of_dialogue, share_beginning
 from demo_model.words import draw_word, held_out_words, is_held_out
+from qwen3_chat.tools.calculator import calculate
+from qwen3_chat.tools.clock import clock_tool
 
 
 def dialogues(n: int, seed: int = 0) -> Iterator[Dialogue]:
@@ -226,6 +229,49 @@ def test_the_written_work_is_right() -> None:
 def test_each_place_of_the_letter_is_numbered() -> None:
     assert spell_with_count("strawberry", "r") == "s t r(1) a w b e r(2) r(3) y"
     assert spell_with_count("banana", "x") == "b a n a n a"
+
+
+def test_the_apps_tools_are_called_as_the_app_offers_them() -> None:
+    rng = random.Random(11)
+    offered = {name: schema_of(name) for name in ("now", "calculator")}
+    called: set[tuple[str, ...]] = set()
+    for is_plain in (True, False):
+        for chat in draw_app_chats(rng, 150, is_plain=is_plain):
+            if is_plain:
+                assert chat.tools == tuple(offered.values())
+            names = {tool["function"]["name"] for tool in chat.tools}  # type: ignore[index]
+            for turn in chat.turns:
+                calls = calls_of(turn.replies[0])
+                called.add(tuple(name for name, _ in calls))
+                for name, arguments in calls:
+                    assert name in names
+                    assert all(str(value) in turn.question for value in arguments.values())  # type: ignore[attr-defined]
+    pairs = {("now", "now"), ("calculator", "calculator"), ("calculator", "now"), ("now", "calculator")}
+    assert called == {(), ("now",), ("calculator",), *pairs}
+
+
+async def test_what_the_clock_is_taught_to_return_is_what_it_returns() -> None:
+    rng = random.Random(12)
+    real = json.loads(await clock_tool().run({"location": "Tokyo"}))
+    for chat in draw_app_chats(rng, 200, is_plain=True):
+        for turn in chat.turns:
+            results = [str(message["content"]) for message in turn.replies if message["role"] == "tool"]
+            for (name, arguments), result in zip(calls_of(turn.replies[0]), results, strict=False):
+                if name == "calculator":
+                    assert result == calculate(arguments["expression"])  # type: ignore[index]
+                elif not result.startswith("No time zone"):
+                    assert list(json.loads(result)) == list(real)
+
+
+def test_replies_that_share_their_prompt_are_seen_as_they_are_alone() -> None:
+    rng = random.Random(13)
+    rows = [row_of_dialogue(chat) for chat in draw_app_chats(rng, 20, is_plain=True)]
+    shared = share_beginning(rows)
+    alone = sorted(path for row in rows for path in paths(row))
+    assert sorted(list(paths(shared))[:-1]) == alone
+    assert {n_seen for n_seen, _ in shared.branches} == {len(shared.trunk.ids)}
+    assert decode(shared.trunk.ids).endswith("<|im_start|>user\n")
+    assert len(shared) < sum(map(len, rows)) / 3
 
 
 def test_arguments_are_written_as_json() -> None:
