@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Final
+from unicodedata import combining, normalize
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from qwen3_chat.tools.tool import Arguments, Reach, Tool, ToolError
@@ -75,7 +76,9 @@ def _zone(name: str, location: str) -> tzinfo:
 
 
 def _folded(name: str) -> str:
-    return name.strip().casefold().replace("_", " ")
+    """Return a name as it is compared: in lower case, without accents."""
+    bare = "".join(it for it in normalize("NFKD", name.strip().casefold()) if not combining(it))
+    return bare.replace("_", " ").replace("’", "'")
 
 
 @cache
@@ -86,4 +89,6 @@ def _zones_by_name() -> Mapping[str, str]:
         zones.setdefault(_folded(zone.rpartition("/")[2]), zone)
     zones |= {_folded(zone): zone for zone in available_timezones()}
     places = tomllib.loads(Path(__file__).with_name("cities.toml").read_text("utf-8"))
-    return zones | {_folded(name): zone for zone, names in places.items() for name in names}
+    existing = available_timezones()  # this machine's table may be older than the app's
+    known = {zone: names for zone, names in places.items() if zone in existing}
+    return zones | {_folded(name): zone for zone, names in known.items() for name in names}

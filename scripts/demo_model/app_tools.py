@@ -142,7 +142,19 @@ def _word(rng: random.Random, language: Language, kind: str, values: Sequence[st
     """Write a question of some kind, now and then with a few words around it or in lower case."""
     phrase = rng.choice(read_phrases("app_tools")[language]["questions"][kind])
     text = choose_words(rng, read_phrases("wrapping")[language].replace("{q}", phrase)).strip()
+    if "time" in kind and rng.random() < 0.35:
+        text = _add_sentence(rng, language, text)
     return (text.lower() if rng.random() < _LOWER_CASE_RATE else text).format(*values)
+
+
+def _add_sentence(rng: random.Random, language: Language, text: str) -> str:
+    texts, gap = read_phrases("app_tools")[language], " " if language is Language.EN else ""
+    before = f"{rng.choice(texts['before'])}{gap}" if rng.random() < 0.5 else ""
+    if before and rng.random() < 0.7:
+        return before + text
+    if text[-1].isalnum() or text[-1] == "}":
+        text += "." if language is Language.EN else "。"
+    return f"{before}{text}{gap}{rng.choice(texts['after'])}"
 
 
 def _draw_request(rng: random.Random, language: Language, kind: str, names: Sequence[str]) -> Request:

@@ -29,7 +29,7 @@ from demo_model.exam_questions import (
     unseen,
     user,
 )
-from demo_model.exam_tools import set_call, set_no_call, set_result
+from demo_model.exam_tools import set_call, set_long_call, set_no_call, set_result
 from demo_model.exchange import Exchange, Language, marks
 from demo_model.follow_ups import ask_reason, doubt
 from demo_model.instructions import draw_plain_prompt
@@ -60,7 +60,7 @@ SETTERS: Mapping[str, Setter] = {
     "call one tool": set_call((1, 2, 3, 4), (1,)),
     "call several": set_call((1, 2, 3, 4), (2,)),
     "call none: no fitting tool, or none needed": set_no_call,
-    "call one, prompts of 2,048 tokens and more": set_call((8, 9), (1,)),
+    "call one, prompts of 2,048 tokens and more": set_long_call(2048),
     "answer from tool results": set_result(fails=False),
     "answer after a tool's error": set_result(fails=True),
 }

@@ -18,7 +18,8 @@ from demo_model.exam_questions import (
 from demo_model.exchange import Language
 from demo_model.instructions import draw_plain_prompt
 from demo_model.phrases import read_phrases
-from demo_model.render import Message
+from demo_model.render import Message, render
+from demo_model.tokenizer import encode
 from demo_model.tools import (
     Request,
     Tool,
@@ -65,6 +66,19 @@ def set_call(n_tools: Sequence[int], n_calls: Sequence[int]) -> Setter:
             draw_request(rng, language, rng.choice(tools), held_out=True) for _ in range(rng.choice(n_calls))
         ]
         return _with_tools(rng, language, tools, join_requests(rng, language, requests), n_said=0)
+
+    return setter
+
+
+def set_long_call(n_tokens: int) -> Setter:
+    """Set questions that need one call, after prompts of at least so many tokens."""
+    draw = set_call((8, 9), (1,))
+
+    def setter(rng: random.Random, language: Language) -> Question:
+        while True:
+            question = draw(rng, language)
+            if len(encode(render(question.messages, tools=question.tools, for_reply=True))) >= n_tokens:
+                return question
 
     return setter
 

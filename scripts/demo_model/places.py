@@ -72,7 +72,7 @@ def _characters_of_names() -> str:
 
 def draw_characters(rng: random.Random, n: int) -> str:
     """Draw `n` Chinese characters, common ones mostly."""
-    if rng.random() < 0.6:
+    if rng.random() < 0.4:
         return "".join(rng.sample(_COMMON, n))
     rare = "".join(chr(rng.randint(_FIRST_RARE, _LAST_RARE)) for _ in range(n))
     return "".join(rng.choice((rare[index], rng.choice(_COMMON))) for index in range(n))
@@ -81,7 +81,7 @@ def draw_characters(rng: random.Random, n: int) -> str:
 def _invent(rng: random.Random, language: Language) -> str:
     if language is Language.ZH:
         n = rng.choices((1, 2, 3, 4, 5), (2, 5, 5, 3, 2))[0]
-        if rng.random() < 0.6:
+        if rng.random() < 0.5:
             name = "".join(rng.choice(_characters_of_names()) for _ in range(n))
         else:
             name = draw_characters(rng, n)
@@ -98,9 +98,9 @@ def _invent(rng: random.Random, language: Language) -> str:
 def draw_any_place(rng: random.Random, language: Language) -> str:
     """Draw a place of any origin, held out or not."""
     chance = rng.random()
-    if chance < 0.25:
+    if chance < 0.12:
         return str(rng.choice(read_phrases("facts")["capitals"])[1 if language is Language.EN else 3])
-    if chance < 0.55:
+    if chance < 0.5:
         name = rng.choice(real_places(language))
         return name + "市" if language is Language.ZH and rng.random() < 0.15 and name[-1] != "市" else name
     return _invent(rng, language)

@@ -79,9 +79,16 @@ def test_no_training_text_can_become_one() -> None:
     trained = [text.lower() for text in trained_frames() if VALUE in text]
     assert any(can_become(text, f"how late is it in {VALUE}?") for text in trained)
     any_of_them = "[{}]".format("|".join(trained))
-    wrapping = read_phrases("wrapping")
-    wrapped = [wrapping[language].lower().replace("{q}", any_of_them) for language in Language]
+    wrapped = []
+    for language in Language:
+        around = read_phrases("app_tools")[language]
+        gap = " " if language is Language.EN else ""
+        before = "|".join(text.lower() + gap for text in around["before"])
+        after = "|".join(gap + text.lower() for text in around["after"])
+        text = read_phrases("wrapping")[language].lower().replace("{q}", any_of_them)
+        wrapped.append(f"[{before}|]{text}[.|。|][{after}|]")
     assert can_become(wrapped[0], f"hmm, how late is it in {VALUE}? thanks!")
+    assert can_become(wrapped[0], f"my boss is asking. how late is it in {VALUE}? that's all.")
     assert not [(text, it) for text in [*trained, *wrapped] for it in frames if can_become(text, it)]
     joints = chain.from_iterable(read_phrases("tools")["also"].values())
     asked = [frame(question) for question in tool_questions()]

@@ -9,8 +9,9 @@ from zoneinfo import available_timezones
 
 import pytest
 
+from qwen3_chat.tools import clock
 from qwen3_chat.tools.calculator import MAX_EXPRESSION_CHARS, calculate, calculator_tool
-from qwen3_chat.tools.clock import clock_tool
+from qwen3_chat.tools.clock import clock_tool, zone_of
 from qwen3_chat.tools.tool import ToolError
 from tests.conftest import REPOSITORY
 
@@ -35,6 +36,38 @@ NOON = datetime(2026, 11, 29, 12, 0, 5, tzinfo=UTC)
 )
 async def test_the_clock_knows_places_and_time_zones(place: str, facts: tuple[str, ...]) -> None:
     assert tuple(json.loads(await clock_tool(lambda: NOON).run({"location": place})).values()) == facts
+
+
+@pytest.mark.parametrize(
+    ("places", "zone"),
+    [
+        (("Doha", "多哈", "Qatar", "卡塔尔"), "Asia/Qatar"),
+        (("Quito", "基多", "ecuador"), "America/Guayaquil"),
+        (("Panama City", "巴拿马城", "巴拿马"), "America/Panama"),
+        (("Addis Ababa", "亚的斯亚贝巴", "埃塞俄比亚"), "Africa/Addis_Ababa"),
+        (("São Paulo", "Sao Paulo", "sao paulo", "圣保罗市"), "America/Sao_Paulo"),
+        (("Düsseldorf", "dusseldorf", "杜塞尔多夫"), "Europe/Berlin"),
+        (("Zürich", "Switzerland", "伯尔尼", "Geneva"), "Europe/Zurich"),
+        (("Cote d'Ivoire", "Côte d’Ivoire", "科特迪瓦"), "Africa/Abidjan"),
+        (("贝鲁特", "Lebanon"), "Asia/Beirut"),
+        (("海参崴",), "Asia/Vladivostok"),
+        (("乌兰巴托", "Ulaanbaatar"), "Asia/Ulaanbaatar"),
+        (("郑州", "Lhasa", "Foshan, China"), "Asia/Shanghai"),
+    ],
+)
+def test_capitals_and_countries_are_known_in_both_languages(places: tuple[str, ...], zone: str) -> None:
+    assert {zone_of(place) for place in places} == {zone}
+
+
+def test_a_zone_that_this_machine_lacks_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "available_timezones", lambda: {"Europe/Paris"})
+    clock._zones_by_name.cache_clear()
+    try:
+        assert zone_of("Lyon") == "Europe/Paris"
+        with pytest.raises(ToolError):
+            zone_of("Osaka")
+    finally:
+        clock._zones_by_name.cache_clear()
 
 
 def test_every_zone_of_the_table_of_cities_exists() -> None:
