@@ -49,7 +49,10 @@ def parse_arguments() -> argparse.Namespace:
         help="train the model of a checkpoint or a GGUF file further, by drills at half the rate",
     )
     parser.add_argument(
-        "--app-tools", action="store_true", help="teach the app's own tools, on processors, with --after"
+        "--app-tools",
+        type=float,
+        metavar="RATE",
+        help="teach the app's own tools, on processors, with --after; how fast, 0.01 for instance",
     )
     parser.add_argument(
         "--export", type=Path, metavar="GGUF", help="only write the checkpoint as a GGUF file"
@@ -101,7 +104,8 @@ def main() -> None:
         if arguments.after:
             recipe = replace(recipe, matrix_rate=0.01, other_rate=0.0015, decay_from=0.2, begin=MIXED_UNTIL)
         if arguments.app_tools:
-            recipe = replace(recipe, matrix_rate=0.008, other_rate=0.001, teaches_app_tools=True)
+            rate = arguments.app_tools
+            recipe = replace(recipe, matrix_rate=rate, other_rate=rate / 8, teaches_app_tools=True)
         training = Training(Shape(len(build_vocabulary().tokens)), recipe, arguments.device)
         if arguments.after:
             training.begin_with(arguments.after)

@@ -7,7 +7,7 @@ import random
 from demo_model.dialogues import draw_chat, draw_documented, draw_drill, draw_instructed, draw_language
 from demo_model.mixes import DRILLED_SKILLS, DRILLS, SKILLS
 from demo_model.single_turns import draw_single_turn
-from demo_model.tool_chats import draw_tool_chat
+from demo_model.tool_chats import draw_tool_chat, draw_tools
 from demo_model.trees import Row, row_of_dialogue, row_of_sample
 
 # Copying a word out of the question, which every skill needs, is learnt sooner where nothing else is around.
@@ -59,4 +59,6 @@ def _draw_tool_row(rng: random.Random) -> Row:
     n_tools = rng.choices((1, 2, 3, 4, 6, 8, 9), (24, 26, 22, 14, 6, 5, 3))[0]
     # The schemas cost more than the turns, so many turns are learnt from one set of tools.
     lengths = (1, 2, 4, 6) if n_tools <= 4 else (2, 3, 4)
-    return row_of_dialogue(draw_tool_chat(rng, draw_language(rng), rng.choice(lengths), n_tools))
+    return row_of_dialogue(
+        draw_tool_chat(rng, draw_language(rng), rng.choice(lengths), draw_tools(rng, n_tools))
+    )

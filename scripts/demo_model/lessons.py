@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,19 +13,23 @@ from torch.utils.data import Dataset
 
 from demo_model.app_tools import draw_app_chats
 from demo_model.batches import draw_rows
+from demo_model.dialogues import Dialogue, draw_language
+from demo_model.instructions import draw_plain_prompt
 from demo_model.network import Network
 from demo_model.packing import Batch, mask, pack
 from demo_model.recipe import Recipe
 from demo_model.shared_prefix import PrefixBatch, continue_prefix, pack_branches
+from demo_model.tool_chats import draw_tool_chat, draw_tools
 from demo_model.trees import Row, row_of_dialogue, share_beginning
 
 PREFIX_LENGTH = 1280
-"""Tokens of the longest prompt with tools that is learnt from."""
+"""Tokens of the longest prompt with tools that is learnt from in this way."""
 SHORT, LONG = (40, 128), (10, 448)
 """Continuations of a prompt with tools, and the tokens in each: calls, and calls with results and answers."""
-BINS = ((16, 256), (1, 1024), (1, 2560))
-"""Bins and their lengths, for what was learnt before; a step has the longest one time in three."""
-_N_STEPS_FOR_LONGEST = 3
+BINS = ((8, 256), (4, 1024), (1, 2560))
+"""Bins and their lengths, for what was learnt before; every second step has the longest."""
+_N_CHATS = 130
+_MAX_DRAWS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,19 @@ class Lessons(Dataset[Lesson]):
     def __getitem__(self, step: int) -> Lesson:
         """Draw a step's lesson, the same for the same seed and step."""
         rng = random.Random(f"lesson:{self.recipe.seed}:{step}")
-        shapes = BINS if step % _N_STEPS_FOR_LONGEST == 0 else BINS[:-1]
-        return Lesson(_draw_tools(rng, is_plain=step % 2 == 0), _draw_others(rng, shapes))
+        return Lesson(_draw_tools(rng, step), _draw_others(rng, BINS if step % 2 == 0 else BINS[:-1]))
 
 
-def _draw_tools(rng: random.Random, *, is_plain: bool) -> tuple[PrefixBatch, ...]:
+def _draw_tools(rng: random.Random, step: int) -> tuple[PrefixBatch, ...]:
+    """Draw chats with the app's tools, with made-up ones, or with both, in turns."""
     while True:
-        dialogues = draw_app_chats(rng, 100, is_plain=is_plain)
+        match step % 3:
+            case 0:
+                dialogues = draw_app_chats(rng, _N_CHATS, is_plain=True)
+            case 1:
+                dialogues = _draw_made_up(rng)
+            case _:
+                dialogues = draw_app_chats(rng, _N_CHATS, is_plain=False)
         row = share_beginning([row_of_dialogue(dialogue) for dialogue in dialogues])
         if len(row.trunk.ids) <= PREFIX_LENGTH:
             break
@@ -67,22 +78,21 @@ def _draw_tools(rng: random.Random, *, is_plain: bool) -> tuple[PrefixBatch, ...
     )
 
 
-def _draw_others(rng: random.Random, shapes: tuple[tuple[int, int], ...]) -> tuple[Batch, ...]:
-    """Draw rows into the bins, each into the shortest that has room, until many in a row find none."""
+def _draw_made_up(rng: random.Random) -> list[Dialogue]:
+    tools = draw_tools(rng, rng.choices((1, 2, 3, 4, 5), (15, 25, 25, 20, 15))[0])
+    system = draw_plain_prompt(rng, draw_language(rng)) if rng.random() < 0.3 else ""
+    return [draw_tool_chat(rng, draw_language(rng), 1, tools, system) for _ in range(_N_CHATS)]
+
+
+def _draw_others(rng: random.Random, shapes: Sequence[tuple[int, int]]) -> tuple[Batch, ...]:
+    """Draw rows into the bins of the shortest length that holds them."""
     bins: list[list[list[Row]]] = [[[] for _ in range(n_bins)] for n_bins, _ in shapes]
-    n_refused = 0
-    while n_refused < 30:
+    for _ in range(_MAX_DRAWS):
         for row in draw_rows(rng, 1.0):
-            rooms = (
-                rows
-                for group, (_, length) in zip(bins, shapes, strict=True)
-                for rows in group
-                if sum(map(len, rows)) + len(row) <= length
-            )
-            if (rows := next(rooms, None)) is None:
-                n_refused += 1
-            else:
-                rows.append(row)
+            fitting = (pair for pair in zip(bins, shapes, strict=True) if len(row) <= pair[1][1])
+            group, (_, length) = next(fitting, ([], (0, 0)))
+            rooms = (rows for rows in group if sum(map(len, rows)) + len(row) <= length)
+            next(rooms, []).append(row)
     return tuple(pack(group, length) for group, (_, length) in zip(bins, shapes, strict=True))
 
 

@@ -27,14 +27,25 @@ WITHOUT_TOOLS: tuple[Skill, ...] = (
 )
 
 
-def draw_tool_chat(rng: random.Random, language: Language, n_turns: int, n_tools: int) -> Dialogue:
+def draw_tools(rng: random.Random, n_tools: int) -> list[Tool]:
+    """Draw tools of different skills."""
+    return [draw_tool(rng, skill) for skill in rng.sample(range(len(skills())), n_tools)]
+
+
+def draw_tool_chat(
+    rng: random.Random,
+    language: Language,
+    n_turns: int,
+    tools: Sequence[Tool],
+    system: str | None = None,
+) -> Dialogue:
     """Draw a conversation that offers tools, needed by some questions and not by others."""
-    chosen = rng.sample(range(len(skills())), n_tools)
-    tools = [draw_tool(rng, skill) for skill in chosen]
+    chosen = [tool.skill for tool in tools]
     others = [skill for skill in range(len(skills())) if skill not in chosen]
-    system = draw_plain_prompt(rng, language) if rng.random() < 0.3 else ""
-    if rng.random() < 0.1:
-        system = add_tag(rng, system, rng.choice(("/think", "/no_think"))).strip()
+    if system is None:
+        system = draw_plain_prompt(rng, language) if rng.random() < 0.3 else ""
+        if rng.random() < 0.1:
+            system = add_tag(rng, system, rng.choice(("/think", "/no_think"))).strip()
     modes = Modes(rng, system)
     turns = []
     for _ in range(n_turns):

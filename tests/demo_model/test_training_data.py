@@ -16,7 +16,7 @@ from demo_model.exam import SETTERS, calls_of, is_right, set_questions
 from demo_model.exchange import Language
 from demo_model.render import Message, render, thinks_after
 from demo_model.tokenizer import decode, encode
-from demo_model.tool_chats import draw_tool_chat
+from demo_model.tool_chats import draw_tool_chat, draw_tools
 from demo_model.tool_values import draw_value
 from demo_model.tools import draw_tool, skills
 from demo_model.trees import EARLY_STOP, Row, row_of_dialogue, share_beginning
@@ -33,7 +33,7 @@ def dialogues(n: int, seed: int = 0) -> Iterator[Dialogue]:
         yield draw_chat(rng, language, rng.choice((1, 2, 4, 10)))
         yield draw_documented(rng, language)
         yield draw_instructed(rng, rng.choice((1, 3)))
-        yield draw_tool_chat(rng, language, rng.choice((1, 3)), rng.choice((1, 2, 8)))
+        yield draw_tool_chat(rng, language, rng.choice((1, 3)), draw_tools(rng, rng.choice((1, 2, 8))))
 
 
 def paths(row: Row) -> Iterator[tuple[list[int], list[float]]]:
@@ -119,7 +119,7 @@ def test_the_last_tag_in_a_text_wins(text: str, before: bool, thinks: bool) -> N
 def test_tools_that_are_called_were_offered_with_these_parameters() -> None:
     rng = random.Random(3)
     for _ in range(100):
-        dialogue = draw_tool_chat(rng, rng.choice(list(Language)), 4, rng.choice((1, 2, 4)))
+        dialogue = draw_tool_chat(rng, rng.choice(list(Language)), 4, draw_tools(rng, rng.choice((1, 2, 4))))
         offered = {tool["function"]["name"]: tool["function"]["parameters"] for tool in dialogue.tools}  # type: ignore[index]
         for turn in dialogue.turns:
             for name, arguments in calls_of(turn.replies[0]):
