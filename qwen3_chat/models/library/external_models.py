@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3_chat.errors import ModelError
+from qwen3_chat.models.displayed_names import displayed_name
 from qwen3_chat.models.gguf import read_file
 from qwen3_chat.models.gguf_file_name import find_unsuitable_kind, parse_gguf_file_name, stem_of_model
 from qwen3_chat.models.library.installed_models import (
@@ -199,7 +200,7 @@ def _ollama_models(folder: Path) -> Iterator[InstalledModel]:
             stem = stem_of_model(title.rpartition("_")[2]).removesuffix("-GGUF")
             tag = f"{stem}-{tag}" if manifest.parts[-4] == _OLLAMA_HOST and tag != "latest" else stem
         yield InstalledModel(
-            _ollama_name(tag, header.name),
+            _ollama_name(tag, displayed_name(header.name, Path(title), header.parameters)),
             header.quant,
             blob,
             stat.st_size,

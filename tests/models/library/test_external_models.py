@@ -22,6 +22,7 @@ from qwen3_chat.models.library import (
     list_installed_models,
     plan_removal,
 )
+from tests.engine import model_files
 
 DATA = b"GGUF and so on"
 CHECKSUM = "a" * 64
@@ -152,6 +153,20 @@ def test_ollamas_models_are_found_through_their_manifests(
     blob = ollama(tmp_path / ".ollama/models", tag, CHECKSUM, demo_gguf)
     (model,) = list_external_models(model_dirs)
     assert (model.name, model.quant, model.path, model.origin) == (name, "Q8_0", blob, Origin.OLLAMA)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"), [("Qwen3 5.2M Base", "5.2M-BASE"), ("Checkpoint 1500", "Qwen3"), ("Models", "Qwen3")]
+)
+def test_ollamas_latest_model_is_named_by_its_header_if_that_names_one(
+    model_dirs: ModelDirs, tmp_path: Path, demo_gguf: Path, title: str, name: str
+) -> None:
+    path = model_files.make(
+        tmp_path / "x", demo_gguf, lambda data: model_files.with_text(data, "general.name", title)
+    )
+    ollama(tmp_path / ".ollama/models", "latest", CHECKSUM, path)
+    (model,) = list_external_models(model_dirs)
+    assert model.name == name
 
 
 @pytest.mark.parametrize(
