@@ -411,6 +411,7 @@ TEXTS = {
     "models.adapter": "Adapter: {name}, for a model of the kind {architecture}; --lora {path} applies it.",
     "models.cannot_chat": "Not for chats: {name} is {kind}.",
     "models.draft": "{model}: {verdict}",
+    "models.narrow": "In a wider window: {quants}",
     "models.legend": "GiB, tok/s · {good} fits · {tight} only with a short context · {slow} slow · {too_large} too large · {installed} installed",
     "cli.about.models": "Show which models fit this machine, and which one to choose.",
     "cli.about.doctor": "Check llama.cpp, GPUs, memory, disk and network.",

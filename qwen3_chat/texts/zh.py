@@ -401,6 +401,7 @@ TEXTS = {
     "models.adapter": "适配器：{name}，用于 {architecture} 模型；用 --lora {path} 加载。",
     "models.cannot_chat": "不能聊天：{name} 是{kind}。",
     "models.draft": "{model}：{verdict}",
+    "models.narrow": "窗口更宽时还会显示：{quants}",
     "models.legend": "GiB、tok/s · {good} 放得下 · {tight} 上下文较短 · {slow} 较慢 · {too_large} 放不下 · {installed} 已安装",
     "cli.about.models": "查看这台机器能运行哪些模型，以及推荐哪一个。",
     "cli.about.doctor": "检查 llama.cpp、GPU、内存、磁盘和网络。",
