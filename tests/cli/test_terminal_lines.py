@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from qwen3_chat.cli import models_command, terminal_lines
+from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.cli import models_command, stored_chats, terminal_lines
 from qwen3_chat.cli.models_command import list_models
 from qwen3_chat.cli.terminal_lines import fit_lines
+from qwen3_chat.config import find_paths
+from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import Language, set_language
 
 TEXTS = st.lists(st.sampled_from(["Qwen3", "a", "模型", "，", "/very/long/path", "16.5 GiB", "（", "）"]))
@@ -85,3 +90,31 @@ def test_the_list_of_models_fits_a_terminal(
     missing = {"Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0"} - set(quants)
     told = [line for line in lines if line.startswith(("In a wider window", "窗口更宽"))]
     assert [set(re.findall(r"Q\w+", line)) for line in told] == ([missing] if missing else [])
+
+
+@pytest.mark.parametrize(("columns", "title_cells"), [(None, 48), (100, 48), (60, 28), (30, 12)])
+def test_titles_of_chats_have_the_room_that_a_terminal_leaves(
+    columns: int | None,
+    title_cells: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    async def store_chats() -> None:
+        store = await ChatStore.open(find_paths().chats_file)
+        for question in ("How high is the highest mountain that has ever been climbed?", "山" * 40, "Hi"):
+            chat = await store.create_chat()
+            await store.add_message(chat.id, None, ChatMessage(Role.USER, question))
+        await store.close()
+
+    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    monkeypatch.setattr(stored_chats, "terminal_columns", lambda: columns)
+    asyncio.run(store_chats())
+    stored_chats.list_chats(None, as_json=False)
+    rows = capsys.readouterr().out.splitlines()
+    ends = [re.search(r"  \d{4}-\d\d-\d\d \d\d:\d\d  1 message$", row) for row in rows]
+    assert [cell_len(row[: end.start()]) for row, end in zip(rows, ends, strict=True) if end] == [
+        3 + title_cells
+    ] * 3
+    assert [" …" in row for row in rows] == [False] * 3
+    assert [row.count("…") for row in rows] == [0, 1, 1]
