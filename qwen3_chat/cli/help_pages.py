@@ -33,18 +33,20 @@ _MAX_SHARE_OF_NAMES: Final = 0.4
 _FACTS: Final = re.compile(r"  \[(?P<facts>[^\[\]]+)\]$")
 """Typer's addition to the help of an option: its default, its bounds, whether it must be given."""
 _BOUNDS: Final = re.compile(r"(?P<low>-?[\d.]+)<=x<=(?P<high>[\d.]+)")
-_UNBROKEN_SPACE: Final = "\N{SYMBOL FOR SPACE}"
-"""Stands for a space at which no line ends, until it is written."""
-_MIN_NAME_CELLS, _MIN_TEXT_CELLS = 10, 20
+_MIN_NAME_CELLS, _MIN_TEXT_CELLS, _USAGE_INDENT_CELLS = 10, 20, 4
 
 
 class HelpPage(HelpFormatter):
     """A help page whose lines are measured in cells, and broken where each language allows it."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        """Write the usage line."""
+        """Write the usage line; what does not fit behind the command stands below it."""
         beginning = f"{t('cli.heading.usage')}{prog} "
-        self._write_column(beginning, args, self._cells(beginning))
+        column = self._cells(beginning)
+        if max(map(self._cells, args.split()), default=0) > self.width - column:
+            self._write_column("", beginning, column=0)
+            beginning, column = "", _USAGE_INDENT_CELLS
+        self._write_column(beginning, args, column=column)
 
     def write_heading(self, heading: str) -> None:
         """Write a heading."""
@@ -52,7 +54,7 @@ class HelpPage(HelpFormatter):
 
     def write_text(self, text: str) -> None:
         """Write a paragraph."""
-        self._write_column("", text, 0)
+        self._write_column("", text, column=0)
 
     def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 0, col_spacing: int = 2) -> None:
         """Write options, arguments or commands with what they are, in two columns."""
@@ -63,17 +65,22 @@ class HelpPage(HelpFormatter):
             if self._cells(name) + col_spacing > column:
                 self.write(f"{'':{self.current_indent}}{name}\n")
                 name = ""
-            self._write_column(name, _translate_facts(about), column)
+            self._write_column(name, *_split_facts(about), column=column)
 
-    def _write_column(self, name: str, text: str, column: int) -> None:
-        """Write a name and, from a column on, a text that is broken into lines."""
+    def _write_column(self, name: str, text: str, facts: str = "", *, column: int) -> None:
+        """Write a name and, from a column on, a text that is broken into lines; the facts stay in one."""
         from qwen3_chat.transcript.cells import wrap  # here: few starts show a help page
 
         indent = " " * self.current_indent
         width = max(self.width - self.current_indent - column, _MIN_TEXT_CELLS)
-        for start, end in wrap(text, width) or [(0, 0)]:
+        lines = [text[start:end].rstrip() for start, end in wrap(text, width)]
+        if self._cells(lines[-1] + facts) <= width:
+            lines[-1] += facts
+        else:
+            facts = facts.lstrip()
+            lines += [facts[start:end].rstrip() for start, end in wrap(facts, width)]
+        for line in lines:
             gap = " " * (column - self._cells(name))
-            line = text[start:end].replace(_UNBROKEN_SPACE, " ").strip()
             self.write(f"{indent}{name}{gap}{line}".rstrip() + "\n")
             name = ""
 
@@ -135,13 +142,13 @@ def _translate_usage(pieces: Sequence[str]) -> Iterator[str]:
             yield piece
 
 
-def _translate_facts(about: str) -> str:
-    """Translate what Typer appends to the help of an option, and keep it on one line."""
+def _split_facts(about: str) -> tuple[str, str]:
+    """Return the help of an option, and what Typer appended to it in the user's language."""
     match = _FACTS.search(about)
     if match is None:
-        return about
+        return about, ""
     facts = t("cli.help.separator").join(map(_translate_fact, match["facts"].split("; ")))
-    return about[: match.start()] + t("cli.help.facts", facts=facts.replace(" ", _UNBROKEN_SPACE))
+    return about[: match.start()], t("cli.help.facts", facts=facts)
 
 
 def _translate_fact(fact: str) -> str:

@@ -44,6 +44,8 @@ def test_a_help_page_fits_the_terminal_and_breaks_no_word(
             assert line == line.rstrip()
         words = {word for parameter in command.params for word in _words(getattr(parameter, "help", ""))}
         assert words <= _words(page)
+        assert set(" ".join(command.collect_usage_pieces(context)).split()) <= set(page.split())
+        assert re.findall(r"[\[（](?:default:|默认：)[^]）]*$", page, re.MULTILINE) == []
 
 
 def _words(text: str | None) -> set[str]:
