@@ -173,7 +173,7 @@ def test_ollamas_models_are_found_through_their_manifests(
 
 
 @pytest.mark.parametrize(
-    ("title", "name"), [("Qwen3 5.2M Base", "5.2M-BASE"), ("Checkpoint 1500", "Qwen3"), ("Models", "Qwen3")]
+    ("title", "name"), [("Qwen3 tiny base", "TINY-BASE"), ("Checkpoint 1500", "Qwen3"), ("Models", "Qwen3")]
 )
 def test_ollamas_latest_model_is_named_by_its_header_if_that_names_one(
     model_dirs: ModelDirs, tmp_path: Path, demo_gguf: Path, title: str, name: str
