@@ -27,6 +27,7 @@ from qwen3_chat.cli.doctor_fix import FIX_COMMAND, fix_build, undo_fix
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.named_servers import find_missing_parsers, probe_named_servers
 from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.terminal_lines import print_sentence
 from qwen3_chat.cli.warm_option import find_warm_engines, format_warm_engine
 from qwen3_chat.config import find_paths
 from qwen3_chat.engine.llama_build import BuildFolder
@@ -326,16 +327,17 @@ def _print(facts: DoctorFacts) -> None:
     _row("doctor.logs", [facts.interface_log, facts.engine_log])
     print()
     if not facts.problems:
-        print(t("doctor.all_well"))
+        print_sentence(t("doctor.all_well"))
     for problem in facts.problems:
-        print(f"! {terminal_safe(problem.text)}")
+        print_sentence(f"! {terminal_safe(problem.text)}", 2)
         if problem.command:
             print(f"    {terminal_safe(problem.command)}")
 
 
 def _row(label: str, lines: list[str]) -> None:
     for index, line in enumerate(lines):
-        print(f"{set_cell_size('' if index else t(label), ROW_LABEL_CELLS)} {terminal_safe(line)}".rstrip())
+        row = f"{set_cell_size('' if index else t(label), ROW_LABEL_CELLS)} {terminal_safe(line)}"
+        print_sentence(row.rstrip(), ROW_LABEL_CELLS + 1)
 
 
 def _source_line(source: SourceFacts) -> str:

@@ -15,6 +15,7 @@ from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.standard_streams import can_ask, read_new_line
+from qwen3_chat.cli.terminal_lines import print_sentence
 from qwen3_chat.config import find_paths
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.events import Notice
@@ -97,9 +98,10 @@ def list_servers(other_file: Path | None, *, as_json: bool) -> None:
     for name, server in zip(names, servers, strict=True):
         print(f"{name:{width}}  {t(f'cli.mcp.state.{server.state}')}  {server.launch}".rstrip())
         if server.error:
-            print(terminal_safe(f"{'':{width}}  {server.error}"))
+            print_sentence(terminal_safe(f"{'':{width}}  {server.error}"), width + 2)
         if server.tools:
-            print(terminal_safe(f"{'':{width}}  {label_of_name(', '.join(server.tools))}"))
+            tools = label_of_name(", ".join(server.tools))
+            print_sentence(terminal_safe(f"{'':{width}}  {tools}"), width + 2)
 
 
 def add(

@@ -14,6 +14,7 @@ import msgspec
 from qwen3_chat.cli.composition import probe_hardware_sync
 from qwen3_chat.cli.engine_composition import configured_model_dirs
 from qwen3_chat.cli.json_output import print_json
+from qwen3_chat.cli.terminal_lines import print_sentence, terminal_columns
 from qwen3_chat.config import find_paths
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
@@ -49,12 +50,17 @@ from qwen3_chat.models.picker.offer_text import grouped_offers, offer_kinds, off
 from qwen3_chat.models.picker.repository_variants import assess_variants, fetch_metadata
 from qwen3_chat.request import KvType
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import GIB, format_size, speed_figure
+from qwen3_chat.texts.formatting import GIB, SEPARATOR, format_size, speed_figure
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 FIT_MARKS = {Fit.GOOD: "✓", Fit.TIGHT: "~", Fit.SLOW: "▽", Fit.TOO_LARGE: "✗"}
 _NAME_CELLS, _SIZE_CELLS, _SPEED_CELLS = 26, 5, 4
 _VARIANT_CELLS = _SIZE_CELLS + _SPEED_CELLS + 3
+_INDENT_CELLS, _GAP_CELLS, _QUANT_CELLS = 2, 2, 12
+_REASON_COLUMN = _INDENT_CELLS + _QUANT_CELLS + 11
+"""The column of the reason behind a quant of a repository and its size."""
+_QUANTS_BY_USE = ("Q4_K_M", "Q8_0", "Q6_K", "Q5_K_M")
+"""The quants of the table, those first that a narrow terminal shows: smallest, best, and between."""
 
 
 class GpuFacts(msgspec.Struct, frozen=True):
@@ -188,11 +194,11 @@ def list_models(
     if as_json:
         print_json(_report(machine, hardware, table, unlisted, incomplete))
         return
-    print(describe_hardware(hardware) if hardware else describe_machine(machine))
+    print_sentence(describe_hardware(hardware) if hardware else describe_machine(machine))
     if hardware and (advice := advise_build(hardware)):
-        print(t("hardware.idle_gpu", name=terminal_safe(advice.gpu.name)))
+        print_sentence(t("hardware.idle_gpu", name=terminal_safe(advice.gpu.name)))
     if hardware:
-        print(t("models.steady", free=format_size(hardware.steady_machine.ram_free_bytes)))
+        print_sentence(t("models.steady", free=format_size(hardware.steady_machine.ram_free_bytes)))
     print()
     _print_recommendation(table.recommendation)
     print()
@@ -237,9 +243,9 @@ def _list_repository(repository: str, machine: Machine, n_ctx: int | None, as_js
         print_json({"models": [_model_facts(variant) for variant in variants]})
         return
     for variant in variants:
-        print(_repository_line(variant))
+        print_sentence(_repository_line(variant), _REASON_COLUMN)
     for fact in _unusual_facts(variants[0].assessment.model):
-        print(f"  {fact}")
+        print_sentence(f"  {fact}", _INDENT_CELLS)
     advised = best_assessment([variant.assessment for variant in variants], machine) or variants[0].assessment
     command = f"qwen3-chat pull {repository}:{advised.quant}"
     print(t("models.get", command=terminal_safe(command)))
@@ -276,7 +282,9 @@ def _repository_line(variant: ModelVariant) -> str:
     """Write the size and the reason of one quant."""
     assessed = variant.assessment
     size = format_size(variant.size_bytes)
-    return terminal_safe(f"{FIT_MARKS[assessed.fit]} {assessed.quant:12}{size:>9}  {assessed.reason}")
+    return terminal_safe(
+        f"{FIT_MARKS[assessed.fit]} {assessed.quant:{_QUANT_CELLS}}{size:>9}  {assessed.reason}"
+    )
 
 
 def _oldest_first(variants: Iterable[ModelVariant], disk_models: Sequence[DiskModel]) -> list[ModelVariant]:
@@ -379,17 +387,17 @@ def _print_recommendation(recommendation: Recommendation) -> None:
     """Print the offers, each with its reason, then the better models with the reasons against them."""
     pick = recommendation.pick
     if pick is None:
-        print(recommendation.reason)
+        print_sentence(str(recommendation.reason))
         return
     if recommendation.fast is None:
         print(t("models.last_resort", model=_name(pick), size=format_size(pick.size_bytes)))
-        print(f"  {recommendation.reason}")
+        print_sentence(f"  {recommendation.reason}", _INDENT_CELLS)
     else:
         for offers in grouped_offers(recommendation):
-            print(_offer_line(offers))
-            print(f"  {offer_reason(offers, recommendation)}")
+            print_sentence(_offer_line(offers))
+            print_sentence(f"  {offer_reason(offers, recommendation)}", _INDENT_CELLS)
     for rejected in recommendation.rejected:
-        print(t("models.rejected", model=_name(rejected.assessment), reason=rejected.reason))
+        print_sentence(t("models.rejected", model=_name(rejected.assessment), reason=rejected.reason))
     print(t("models.get", command=f"qwen3-chat pull {pick.model.name}:{pick.quant}"))
 
 
@@ -411,21 +419,33 @@ def _name(assessed: Assessment) -> str:
 
 def _print_table(table: ModelTable, unlisted: Iterable[ModelVariant]) -> None:
     """Print the standard quants of the family by kind of machine, then the files that are not listed."""
-    heads = "  ".join(f"{quant:<{_VARIANT_CELLS}}" for quant in STANDARD_QUANTS)
+    quants = _fitting_quants(terminal_columns())
+    heads = "  ".join(f"{quant:<{_VARIANT_CELLS}}" for quant in quants)
     print(f"{'':{_NAME_CELLS}}{heads}".rstrip())
     machine_classes = list(MachineClass)
     by_use = sorted(table.family_rows, key=lambda row: machine_classes.index(row.model.good_for))
     for good_for, rows in groupby(by_use, key=lambda row: row.model.good_for):
-        print(t(f"catalog.good_for.{good_for.value}"))
+        print_sentence(t(f"catalog.good_for.{good_for.value}"))
         for row in rows:
-            cells = "  ".join(_cell(row.variant(quant)) for quant in STANDARD_QUANTS)
-            print(f"  {row.model.name:{_NAME_CELLS - 2}}{cells}".rstrip())
+            cells = "  ".join(_cell(row.variant(quant)) for quant in quants)
+            print(f"  {row.model.name:{_NAME_CELLS - _INDENT_CELLS}}{cells}".rstrip())
+    if missing := [quant for quant in STANDARD_QUANTS if quant not in quants]:
+        print_sentence(t("models.narrow", quants=SEPARATOR.join(missing)))
     for variant in unlisted:
         assessed = variant.assessment
         name = f"{FIT_MARKS[assessed.fit]}{INSTALLED_MARK} {_name(assessed)}"
-        print(f"{name} ({format_size(variant.size_bytes)}): {assessed.reason}")
+        print_sentence(f"{name} ({format_size(variant.size_bytes)}): {assessed.reason}", _INDENT_CELLS)
     marks = {fit.value: mark for fit, mark in FIT_MARKS.items()}
-    print(t("models.legend", **marks, installed=INSTALLED_MARK))
+    print_sentence(t("models.legend", **marks, installed=INSTALLED_MARK))
+
+
+def _fitting_quants(columns: int | None) -> tuple[str, ...]:
+    """Return the quants whose columns a terminal has room for, one at least, by rising quality."""
+    if columns is None:
+        return STANDARD_QUANTS
+    count = max((columns - _NAME_CELLS + _GAP_CELLS) // (_VARIANT_CELLS + _GAP_CELLS), 1)
+    chosen = sorted(STANDARD_QUANTS, key=_QUANTS_BY_USE.index)[:count]
+    return tuple(quant for quant in STANDARD_QUANTS if quant in chosen)
 
 
 def _print_drafts(table: ModelTable) -> None:

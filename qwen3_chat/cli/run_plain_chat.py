@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import time
 from functools import partial
@@ -18,6 +17,7 @@ from qwen3_chat.cli.composition import (
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.shared_options import NO_TOOL_OPTIONS, ModelChoice, ToolOptions
 from qwen3_chat.cli.standard_streams import is_interactive, read_line, read_new_line
+from qwen3_chat.cli.terminal_lines import terminal_columns
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.export_options import ExportFormat
 from qwen3_chat.plain_chat.chat_loop import PlainChat
@@ -105,7 +105,7 @@ def _write(text: str) -> None:
 
 def _columns() -> int:
     """Return the width of the terminal; 0 where the output is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    return terminal_columns() or 0
 
 
 def _read_line(prompt: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.cells import cell_len, set_cell_size
 
 from qwen3_chat.cli.composition import resolve_chat_id
 from qwen3_chat.cli.json_output import print_json, use_utf8_for_output
+from qwen3_chat.cli.terminal_lines import terminal_columns
 from qwen3_chat.config import find_paths
 from qwen3_chat.documents.export import render
 from qwen3_chat.documents.export_file_name import default_file_name
@@ -28,8 +29,9 @@ from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import format_message_count
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
-TITLE_CELLS = 48
+TITLE_CELLS, MIN_TITLE_CELLS = 48, 12
 ALL_CHATS = "all"
+_GAP_CELLS = 2
 _ALL_CHATS_FILE = "qwen3-chat.jsonl"
 
 
@@ -56,18 +58,26 @@ def list_chats(search: str | None, as_json: bool) -> None:
     if not summaries:
         print(t("cli.no_chats_found") if search else t("cli.no_chats"), file=sys.stderr)
         return
-    width = max(len(str(summary.id)) for summary in summaries)
-    for summary in summaries:
-        print(_row(summary, width))
+    for line in _rows(summaries, terminal_columns()):
+        print(line)
 
 
-def _row(summary: ChatSummary, id_width: int) -> str:
-    title = terminal_safe(summary.title) or t("ui.untitled")
-    if cell_len(title) > TITLE_CELLS:
-        title = set_cell_size(title, TITLE_CELLS - 1) + "…"
+def _rows(summaries: Sequence[ChatSummary], columns: int | None) -> Iterator[str]:
+    """Yield a line for each chat; its title has what a terminal of so many columns leaves of its room."""
+    id_cells = max(len(str(summary.id)) for summary in summaries)
+    ends = [_end_of_row(summary) for summary in summaries]
+    room = TITLE_CELLS if columns is None else columns - id_cells - _GAP_CELLS - max(map(cell_len, ends))
+    title_cells = min(max(room, MIN_TITLE_CELLS), TITLE_CELLS)
+    for summary, end in zip(summaries, ends, strict=True):
+        title = terminal_safe(summary.title) or t("ui.untitled")
+        if cell_len(title) > title_cells:
+            title = set_cell_size(title, title_cells - 1).rstrip() + "…"
+        yield f"{summary.id:>{id_cells}}{'':{_GAP_CELLS}}{set_cell_size(title, title_cells)}{end}"
+
+
+def _end_of_row(summary: ChatSummary) -> str:
     updated = datetime.fromtimestamp(summary.updated_at.timestamp()).strftime("%Y-%m-%d %H:%M")
-    count = format_message_count(summary.message_count)
-    return f"{summary.id:>{id_width}}  {set_cell_size(title, TITLE_CELLS)}  {updated}  {count}".rstrip()
+    return f"{'':{_GAP_CELLS}}{updated}{'':{_GAP_CELLS}}{format_message_count(summary.message_count)}"
 
 
 async def _load_chats(search: str | None) -> tuple[ChatSummary, ...]:

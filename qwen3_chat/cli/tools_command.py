@@ -8,6 +8,7 @@ import msgspec
 
 from qwen3_chat.cli.composition import make_tool_catalogue
 from qwen3_chat.cli.json_output import print_json
+from qwen3_chat.cli.terminal_lines import print_sentence
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
@@ -58,13 +59,13 @@ def list_tools(*, as_json: bool) -> None:
     for row in rows:
         about = _about(row)
         consent = set_cell_size(consents[row.consent], consent_width)
-        print(f"{label_of_name(row.name):{width}}  {consent}  {about}")
+        print_sentence(f"{label_of_name(row.name):{width}}  {consent}  {about}", width + consent_width + 4)
         for permission in row.permissions:
             sentence = t(
                 f"cli.permission.{permission.scope}", limit=label_of_name(show_limit(permission.value))
             )
             note = t("cli.permission.outdated") if permission.outdated else ""
-            print(terminal_safe(f"{'':{width}}  {sentence}{note}"))
+            print_sentence(terminal_safe(f"{'':{width}}  {sentence}{note}"), width + 2)
 
 
 def revoke_permissions(name: str) -> None:

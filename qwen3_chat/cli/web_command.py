@@ -42,7 +42,10 @@ OptionValue = str | int | Path | bool | tuple[str, ...] | None
 
 def web(
     port: Annotated[
-        int, typer.Option("--port", metavar="N", min=0, max=MAX_PORT, help="cli.option.web_port")
+        int,
+        typer.Option(
+            "--port", metavar="N", min=0, max=MAX_PORT, help="cli.option.web_port", show_default=False
+        ),
     ] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="cli.option.no_open")] = False,
     demo: DemoOption = False,
@@ -57,11 +60,11 @@ def web(
     gpu_layers: GpuLayersOption = None,
     cpu_moe: CpuMoeOption = None,
     kv_type: KvTypeOption = None,
+    lora: LoraOption = None,
+    draft: DraftOption = None,
     context_policy: ContextPolicyOption = None,
     vram: VramOption = None,
     ram: RamOption = None,
-    lora: LoraOption = None,
-    draft: DraftOption = None,
     tools: Annotated[
         str | None,
         typer.Option("--tools", metavar="NAME,…", help="cli.option.app_tools", autocompletion=complete_tool),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
@@ -24,7 +24,7 @@ from qwen3_chat.store.records import (
     pack_token_ids,
 )
 from qwen3_chat.store.row_mapping import message_columns, message_from_row
-from qwen3_chat.store.search_queries import index_message
+from qwen3_chat.store.search_queries import index_message, remove_message
 from qwen3_chat.store.stored_row import StoredRow, is_damage, note_damage
 from qwen3_chat.texts.terminal_safe import storable, terminal_safe
 
@@ -91,6 +91,11 @@ _ABOVE: Final = """
     )
 """
 
+_UNFINISHED: Final = "SELECT id FROM messages WHERE finished_at IS NULL"
+_UNFINISHED_WITHOUT_TERMS: Final = (
+    f"{_UNFINISHED} AND NOT EXISTS (SELECT 1 FROM message_terms WHERE message_terms.rowid = messages.id)"
+)
+
 # The index finds the results of tools without a look at the texts of all other messages.
 _WHOLE_RESULTS: Final = """
     SELECT CASE WHEN json_valid(meta) THEN json_extract(meta, '$.call.whole.sha256') END AS sha256,
@@ -138,11 +143,17 @@ def add_message(
 
 
 def save_partial(connection: sqlite3.Connection, message_id: int, content: str, reasoning: str) -> None:
-    """Save the part of a reply that has arrived so far; a finished reply stays as it is."""
-    connection.execute(
+    """Save the part of a reply that has arrived so far; a finished reply stays as it is.
+
+    Terms of an earlier text go, so that whatever the search table has of an unfinished reply is up to date.
+    """
+    cursor = connection.execute(
         "UPDATE messages SET content = ?, reasoning = ? WHERE id = ? AND finished_at IS NULL",
         (storable(content), storable(reasoning), message_id),
     )
+    if cursor.rowcount:
+        with _noting_damage(connection, f"{message_id}: search"):
+            remove_message(connection, message_id)
 
 
 def reopen_message(connection: sqlite3.Connection, message_id: int) -> None:
@@ -365,14 +376,27 @@ def restore_with_ancestors(connection: sqlite3.Connection, message_id: int) -> N
 
 
 def index_unfinished(connection: sqlite3.Connection) -> None:
-    """Make replies that a crash cut off searchable; those being written in another app do no harm."""
-    for row in connection.execute("SELECT id FROM messages WHERE finished_at IS NULL").fetchall():
-        try:
+    """Make replies that a crash cut off searchable, once; those being written in another app do no harm."""
+    try:
+        rows = connection.execute(_UNFINISHED_WITHOUT_TERMS).fetchall()
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        rows = connection.execute(_UNFINISHED).fetchall()
+    for row in rows:
+        with _noting_damage(connection, f"{row['id']}: search"):
             index_message(connection, row["id"])
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            note_damage(connection, f"{row['id']}: search")
+
+
+@contextmanager
+def _noting_damage(connection: sqlite3.Connection, place: str) -> Iterator[None]:
+    """Note a damaged page instead of raising: search is not worth a text, or a start."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        note_damage(connection, place)
 
 
 def saved_hashes(connection: sqlite3.Connection) -> frozenset[str]:

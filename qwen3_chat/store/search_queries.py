@@ -54,9 +54,14 @@ def index_message(connection: sqlite3.Connection, message_id: int) -> None:
     row = connection.execute(
         "SELECT content, reasoning, tool_calls, meta FROM messages WHERE id = ?", (message_id,)
     ).fetchone()
-    connection.execute("DELETE FROM message_terms WHERE rowid = ?", (message_id,))
+    remove_message(connection, message_id)
     terms = message_terms(*(str(row[name]) for name in ("content", "tool_calls", "reasoning", "meta")))
     connection.execute(INSERT_MESSAGE_TERMS, (message_id, *terms))
+
+
+def remove_message(connection: sqlite3.Connection, message_id: int) -> None:
+    """Remove a message from the search table, if it is there."""
+    connection.execute("DELETE FROM message_terms WHERE rowid = ?", (message_id,))
 
 
 def message_terms(content: str, tool_calls: str, reasoning: str, meta: str) -> tuple[str, str]:

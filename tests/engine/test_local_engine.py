@@ -266,3 +266,23 @@ async def test_a_model_of_another_family_gets_a_notice(
     events = await collect_events(events_of(engine.load))
     assert Notice("engine.not_qwen3", {"name": "x.gguf", "architecture": "qwenX"}) in events
     await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("title", "file", "name"),
+    [
+        ("Checkpoint 1500", "Qwen3-0.6B-Q8_0.gguf", "Qwen3-0.6B"),
+        ("Qwen3 for tests", "file-Q8_0.gguf", "Qwen3 for tests"),
+    ],
+)
+async def test_a_model_is_named_by_its_file_where_the_header_names_none(
+    demo_gguf: Path, log_path: Path, tmp_path: Path, title: str, file: str, name: str
+) -> None:
+    path = model_files.make(
+        tmp_path / file, demo_gguf, lambda data: model_files.with_text(data, "general.name", title)
+    )
+    engine = LocalEngine(LoadSettings(str(path)), log_path)
+    await collect_events(events_of(engine.load))
+    assert engine.model is not None
+    assert (engine.model.name, engine.model.title) == (name, f"{name} Q8_0")
+    await engine.close()

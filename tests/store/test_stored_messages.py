@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,68 @@ async def test_a_reply_that_was_cut_off_by_a_crash_is_there_as_stopped(path: Pat
     assert [hit.message_id for hit in await store.find("strawberries")] == [reply.id]
     await store.close()
     await crashed.close()
+
+
+async def test_what_a_crash_left_is_made_searchable_once(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+
+    def traced(path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    async def start() -> tuple[int, int]:
+        """Open and close the store; return the numbers of statements run and of rows written."""
+        statements.clear()
+        store = await ChatStore.open(path, clock=clock)
+        connection = store._database._connection
+        assert connection is not None
+        figures = sum(not text.startswith("--") for text in statements), connection.total_changes
+        assert len(await store.find("strawberries", limit=2000)) == n_chats
+        await store.close()
+        return figures
+
+    monkeypatch.setattr("qwen3_chat.store.database._connect", traced)
+    n_chats = 0
+    await start()
+    when_empty = await start()
+    n_chats = 1000
+    with closing(sqlite3.connect(path)) as connection:
+        for number in range(1, n_chats + 1):
+            connection.execute("INSERT INTO chats (id, created_at, updated_at) VALUES (?, 1, 1)", (number,))
+            connection.execute(
+                "INSERT INTO messages (id, chat_id, role, content, created_at)"
+                " VALUES (?, ?, 'assistant', 'Half of the strawberries', 1)",
+                (number, number),
+            )
+        connection.commit()
+    statements_at_first, written_at_first = await start()
+    assert statements_at_first > n_chats
+    assert written_at_first >= n_chats
+    assert when_empty[1] == 0
+    assert await start() == when_empty
+
+
+async def test_a_search_finds_the_last_text_of_a_reply_that_was_cut_off_again(path: Path) -> None:
+    store = await ChatStore.open(path)
+    chat = await store.create_chat()
+    whole = await store.add_message(chat.id, None, ChatMessage(Role.ASSISTANT, "early"), META)
+    partial = await store.add_message(chat.id, whole.id, ChatMessage(Role.ASSISTANT, ""))
+    await store.save_partial(partial.id, "early", "")
+    await store.reopen_message(whole.id)
+    other = await ChatStore.open(path)  # a window that makes both searchable as they are now
+    assert {hit.message_id for hit in await other.find("early")} == {whole.id, partial.id}
+    await other.close()
+    for message in (whole, partial):
+        await store.save_partial(message.id, "late", "")
+    await store.close()  # as a crash would end it
+    for _ in range(2):
+        store = await ChatStore.open(path)
+        assert {hit.message_id for hit in await store.find("late")} == {whole.id, partial.id}
+        assert await store.find("early") == ()
+        await store.close()
 
 
 async def test_a_cancelled_task_leaves_its_transaction_to_finish(store: ChatStore) -> None:

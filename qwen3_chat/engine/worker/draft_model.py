@@ -19,6 +19,7 @@ from qwen3_chat.engine.worker.native_library import NativeLibrary, NativeModel, 
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
+from qwen3_chat.models.displayed_names import displayed_name
 from qwen3_chat.models.gguf import GgufHeader, read_file
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import MAX_DRAFT_N_CTX, N_SEQUENCES
@@ -120,11 +121,12 @@ def load_draft_model(
         context = native.make_context(draft_plan, N_SEQUENCES, MAX_OUTPUTS)
         if context is not None:
             shape = header.shape  # counts all parts of a split file
+            parameters = shape.parameters if shape else header.parameters
             return DraftModel(
                 native,
                 Context(context, draft_plan.n_ubatch),
-                header.name or path.stem,
-                shape.parameters if shape else header.parameters,
+                displayed_name(header.name, path, parameters),
+                parameters,
             )
         native.free()
         return Notice("engine.draft_not_loaded", {"name": name})

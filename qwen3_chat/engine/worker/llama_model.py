@@ -26,6 +26,7 @@ from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, ModelError
 from qwen3_chat.events import EngineEvent, LoadProgressed, Notice
+from qwen3_chat.models.displayed_names import displayed_name
 from qwen3_chat.models.gguf import GgufHeader, read_file
 from qwen3_chat.models.gguf_names import QWEN3_ARCHITECTURES, VISION_ARCHITECTURES
 from qwen3_chat.models.template_facts import read_template
@@ -212,12 +213,13 @@ def _describe(
 ) -> LoadedModel:
     """Return the description of a loaded model for the client."""
     template = read_template(header.text("tokenizer.chat_template"))
+    parameters = _count_parameters(model, header)
     return LoadedModel(
-        name=header.name or Path(settings.path).stem,
+        name=displayed_name(header.name, Path(settings.path), parameters),
         quant=header.quant,
         path=settings.path,
         architecture=header.architecture,
-        parameters=_count_parameters(model, header),
+        parameters=parameters,
         size_bytes=model.size_bytes,
         n_ctx=n_ctx,
         n_ctx_train=header.n_ctx_train,

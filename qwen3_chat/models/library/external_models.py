@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3_chat.errors import ModelError
+from qwen3_chat.models.displayed_names import displayed_name
 from qwen3_chat.models.gguf import read_file
 from qwen3_chat.models.gguf_file_name import find_unsuitable_kind, parse_gguf_file_name, stem_of_model
 from qwen3_chat.models.library.installed_models import (
@@ -30,6 +32,9 @@ _QWEN = re.compile(r"(?:^|[^a-z])(?:qwen[-_]?\d|qwq)", re.IGNORECASE)
 _MAX_POINTER_CHARACTERS = 4096
 _JAN_FILE = "model.gguf"
 """The name that Jan gives each file; the folder has the model's."""
+_GPT4ALL_MAC_SETTINGS = ".config/gpt4all.io/GPT4All.ini"
+"""The place of its settings on macOS, where Qt names the folder after the maker's domain."""
+_QT_ESCAPE = re.compile(r"\\(?:x(?P<code>[0-9a-fA-F]{1,4})|(?P<character>.))")
 _HUGGING_FACE_FILES = "models--*/snapshots/*/**/*.gguf"
 
 
@@ -43,6 +48,7 @@ class ModelDirs:
     ollama: tuple[Path, ...]
     modelscope: tuple[Path, ...] = ()
     jan: tuple[Path, ...] = ()
+    gpt4all: tuple[Path, ...] = ()
     docker: Path | None = None
     configured: tuple[Path, ...] = ()
     """The folders that the user's settings name."""
@@ -66,10 +72,11 @@ def find_model_dirs(environ: Mapping[str, str], home: Path, folders: Iterable[st
             Path(environ.get("MODELSCOPE_CACHE") or cache / "modelscope") / name for name in ("hub", "models")
         ),
         jan=_distinct(
-            folder / app / "data" / "llamacpp" / "models"
-            for folder in _settings_dirs(environ, home)
-            for app in ("Jan", "jan")
+            data / models
+            for data in _jan_data_dirs(environ, home)
+            for models in ("llamacpp/models", "models")  # since and before summer 2025
         ),
+        gpt4all=_distinct(_gpt4all_dirs(environ, home)),
         docker=home / ".docker" / "models",
         configured=tuple(Path(folder).expanduser() for folder in folders),
     )
@@ -98,17 +105,79 @@ def _settings_dirs(environ: Mapping[str, str], home: Path) -> tuple[Path, ...]:
     )
 
 
+def _jan_data_dirs(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
+    """Yield Jan's data folders: the one of its variable, those of its settings, the usual ones."""
+    if data_folder := environ.get("JAN_DATA_FOLDER"):
+        yield Path(data_folder)
+    for folder in _settings_dirs(environ, home):
+        for app in ("Jan", "jan"):
+            if named := _folder_in_json(folder / app / "settings.json", "data_folder"):
+                yield named
+            yield folder / app / "data"
+
+
+def _gpt4all_dirs(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
+    """Yield GPT4All's folders: those of its settings, the usual ones of the app, that of its libraries.
+
+    From mysettings.cpp and the FAQ of GPT4All 3.10; on Flathub, the app has a home of its own.
+    """
+    sandbox = home / ".var" / "app" / "io.gpt4all.gpt4all"
+    settings = (*_settings_dirs(environ, home), sandbox / "config")
+    for file in (*(folder / "nomic.ai" / "GPT4All.ini" for folder in settings), home / _GPT4ALL_MAC_SETTINGS):
+        if named := _folder_in_ini(file, "modelPath"):
+            yield named
+    local = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    for folder in (data, home / "Library" / "Application Support", local, sandbox / "data"):
+        yield folder / "nomic.ai" / "GPT4All"
+    yield home / ".cache" / "gpt4all"
+
+
+def _folder_in_json(file: Path, name: str) -> Path | None:
+    """Return the folder that another program's settings in JSON name; None where they name none."""
+    with suppress(OSError, ValueError, RecursionError), file.open("rb") as source:
+        settings = json.loads(source.read(_MAX_MANIFEST_BYTES))
+        if isinstance(settings, dict) and isinstance(value := settings.get(name), str):
+            return _folder(value)
+    return None
+
+
+def _folder_in_ini(file: Path, name: str) -> Path | None:
+    """Return the folder that settings in the form of Qt name; None where they name none."""
+    section = ""
+    with suppress(OSError, ValueError), file.open("rb") as source:
+        for line in source.read(_MAX_MANIFEST_BYTES).decode().splitlines():
+            key, _, value = line.partition("=")
+            if line.startswith("["):
+                section = line
+            elif section == "[General]" and key == name:
+                value = value.removeprefix('"').removesuffix('"')
+                return _folder(_QT_ESCAPE.sub(_unescaped, value))
+    return None
+
+
+def _folder(text: str) -> Path | None:
+    """Return a folder by its whole path; None for what no folder can be called."""
+    with suppress(ValueError):  # a surrogate
+        os.fsencode(text)
+        folder = Path(text)
+        return folder if folder.is_absolute() and "\0" not in text else None
+    return None
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code = match["code"]
+    return chr(int(code, 16)) if code else match["character"]
+
+
 def _lm_studio_dirs(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
     """Yield LM Studio's folders: the one of its settings, that of the home it points to, the usual ones."""
     for folder in _settings_dirs(environ, home):
-        with suppress(OSError, ValueError, RecursionError):
-            with (folder / "LM Studio" / "settings.json").open("rb") as file:
-                settings = json.loads(file.read(_MAX_MANIFEST_BYTES))
-            if isinstance(settings, dict) and isinstance(named := settings.get("downloadsFolder"), str):
-                yield Path(named)
+        if named := _folder_in_json(folder / "LM Studio" / "settings.json", "downloadsFolder"):
+            yield named
     with suppress(OSError, ValueError), (home / ".lmstudio-home-pointer").open(encoding="utf-8") as file:
-        if pointed := file.read(_MAX_POINTER_CHARACTERS).strip():
-            yield Path(pointed) / "models"
+        if pointed := _folder(file.read(_MAX_POINTER_CHARACTERS).strip()):
+            yield pointed / "models"
     yield home / ".lmstudio" / "models"
     yield home / ".cache" / "lm-studio" / "models"
 
@@ -144,6 +213,7 @@ def find_local_copies(name: str, size_bytes: int, sha256: str, model_dirs: Model
             *model_dirs.llama_cpp,
             *model_dirs.modelscope,
             *model_dirs.jan,
+            *model_dirs.gpt4all,
         )
         for path in find_gguf_files(folder)
         if path.name.endswith(name) or path.name == _JAN_FILE  # llama.cpp puts the repository before the name
@@ -166,6 +236,8 @@ def _external_models(model_dirs: ModelDirs) -> Iterator[InstalledModel]:
         yield from _family_models(read_models(folder, Origin.MODELSCOPE))
     for folder in model_dirs.jan:
         yield from _family_models(read_models(folder, Origin.JAN))
+    for folder in model_dirs.gpt4all:
+        yield from _family_models(read_models(folder, Origin.GPT4ALL))
     for folder in model_dirs.ollama:
         yield from _ollama_models(folder)
 
@@ -199,7 +271,7 @@ def _ollama_models(folder: Path) -> Iterator[InstalledModel]:
             stem = stem_of_model(title.rpartition("_")[2]).removesuffix("-GGUF")
             tag = f"{stem}-{tag}" if manifest.parts[-4] == _OLLAMA_HOST and tag != "latest" else stem
         yield InstalledModel(
-            _ollama_name(tag, header.name),
+            _ollama_name(tag, displayed_name(header.name, Path(title), header.parameters)),
             header.quant,
             blob,
             stat.st_size,

@@ -33,6 +33,7 @@ class Origin(StrEnum):
     OLLAMA = "Ollama"
     MODELSCOPE = "ModelScope"
     JAN = "Jan"
+    GPT4ALL = "GPT4All"
     CONFIGURED = "model_folders"
 
 
@@ -85,6 +86,8 @@ def matches_reference(model: InstalledModel, reference: ModelReference) -> bool:
     return names_model(reference, model.name, model.quant, model.repository, model.path.name)
 
 
+_UNFINISHED_PREFIX = "incomplete-"
+"""The beginning of a file's name while GPT4All downloads it."""
 MAX_FOLDERS = 10_000
 """The limit for the folders below one that is searched."""
 
@@ -118,7 +121,7 @@ def read_models(folder: Path, origin: Origin, pattern: str | None = None) -> Ite
     """
     for path in find_gguf_files(folder) if pattern is None else folder.glob(pattern):
         repository = _repository_of(path.relative_to(folder), origin)
-        if find_unsuitable_kind(path.name, repository or ""):
+        if path.name.startswith(_UNFINISHED_PREFIX) or find_unsuitable_kind(path.name, repository or ""):
             continue
         name = parse_gguf_file_name(path.name)
         if name is None and origin in (Origin.APP, Origin.CONFIGURED):

@@ -257,6 +257,12 @@ def test_a_name_without_a_quant_gets_the_one_that_suits_this_machine(tmp_path: P
     files = {
         f"Qwen3-0.6B-{quant}.gguf": PAYLOAD for quant in offered_quants(model)
     }  # by its speed at this moment
-    with FakeHub(dict.fromkeys(model.repositories, files)) as fake:
-        pulled = PullProgram(tmp_path, fake).run("pull", "0.6B")
-    assert re.match(r"\S+ is the quant of 0.6B that suits this machine best", pulled.stderr)
+    with FakeHub(
+        dict.fromkeys(model.repositories, files)
+    ) as fake:  # both: a source that is down is waited for
+        command = PullProgram(tmp_path, fake, fake)
+        pulled = command.run("pull", "0.6B")
+    chosen = re.match(r"(\S+) is the quant of 0.6B that suits this machine best", pulled.stderr)
+    assert chosen is not None
+    assert pulled.status == 0
+    assert [path.name for path in command.models.rglob("*.gguf")] == [f"Qwen3-0.6B-{chosen[1]}.gguf"]

@@ -22,6 +22,7 @@ from qwen3_chat.models.library import (
     list_installed_models,
     plan_removal,
 )
+from tests.engine import model_files
 
 DATA = b"GGUF and so on"
 CHECKSUM = "a" * 64
@@ -111,6 +112,23 @@ def test_nothing_elsewhere_is_nothing(model_dirs: ModelDirs) -> None:
             [("8B", "Q4_K_M", Origin.JAN)],
         ),
         (".config/Jan/data/llamacpp/models/Llama-3.1-8B-Q4_K_M/model.gguf", []),
+        (".local/share/Jan/data/models/huggingface.co/a/b/Qwen3-8B-Q8_0.gguf", [("8B", "Q8_0", Origin.JAN)]),
+        *(
+            (f"{place}/Jan/data/llamacpp/models/Qwen3-4B-Q8_0/model.gguf", [("4B", "Q8_0", Origin.JAN)])
+            for place in (".local/share", "Library/Application Support", "AppData/Roaming")
+        ),
+        *(
+            (f"{place}/Qwen3-8B-Q4_0.gguf", [("8B", "Q4_0", Origin.GPT4ALL)])
+            for place in (
+                ".local/share/nomic.ai/GPT4All",
+                "Library/Application Support/nomic.ai/GPT4All",
+                "AppData/Local/nomic.ai/GPT4All",
+                ".var/app/io.gpt4all.gpt4all/data/nomic.ai/GPT4All",
+                ".cache/gpt4all",
+            )
+        ),
+        (".local/share/nomic.ai/GPT4All/incomplete-Qwen3-8B-Q4_0.gguf", []),
+        (".local/share/nomic.ai/GPT4All/Llama-3.2-1B-Instruct-Q4_0.gguf", []),
         (".cache/modelscope/hub/models/Qwen/E/Qwen3-Embedding-0.6B-Q8_0.gguf", []),
         (".lmstudio/models/a/b/mmproj-Qwen3-VL-4B-F16.gguf", []),
         (".lmstudio/models/other/Llama-3.1-8B-GGUF/Llama-3.1-8B-Q8_0.gguf", []),
@@ -152,6 +170,20 @@ def test_ollamas_models_are_found_through_their_manifests(
     blob = ollama(tmp_path / ".ollama/models", tag, CHECKSUM, demo_gguf)
     (model,) = list_external_models(model_dirs)
     assert (model.name, model.quant, model.path, model.origin) == (name, "Q8_0", blob, Origin.OLLAMA)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"), [("Qwen3 tiny base", "TINY-BASE"), ("Checkpoint 1500", "Qwen3"), ("Models", "Qwen3")]
+)
+def test_ollamas_latest_model_is_named_by_its_header_if_that_names_one(
+    model_dirs: ModelDirs, tmp_path: Path, demo_gguf: Path, title: str, name: str
+) -> None:
+    path = model_files.make(
+        tmp_path / "x", demo_gguf, lambda data: model_files.with_text(data, "general.name", title)
+    )
+    ollama(tmp_path / ".ollama/models", "latest", CHECKSUM, path)
+    (model,) = list_external_models(model_dirs)
+    assert model.name == name
 
 
 @pytest.mark.parametrize(
@@ -222,6 +254,11 @@ def test_a_manifest_without_its_blob_is_left_out(model_dirs: ModelDirs, tmp_path
         ({"LLAMA_CACHE": "llama"}, "llama/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
         ({"HUGGINGFACE_HUB_CACHE": "hub"}, "hub/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
         ({"LOCALAPPDATA": "local"}, "local/llama.cpp/a_b_Qwen3-8B-Q4_K_M.gguf"),
+        ({"XDG_DATA_HOME": "xdg"}, "xdg/Jan/data/llamacpp/models/Qwen3-8B-Q4_K_M/model.gguf"),
+        ({"APPDATA": "roaming"}, "roaming/Jan/data/llamacpp/models/Qwen3-8B-Q4_K_M/model.gguf"),
+        ({"JAN_DATA_FOLDER": "jan"}, "jan/llamacpp/models/Qwen3-8B-Q4_K_M/model.gguf"),
+        ({"XDG_DATA_HOME": "xdg"}, "xdg/nomic.ai/GPT4All/Qwen3-8B-Q4_K_M.gguf"),
+        ({"LOCALAPPDATA": "local"}, "local/nomic.ai/GPT4All/Qwen3-8B-Q4_K_M.gguf"),
         ({"XDG_CONFIG_HOME": "xdg"}, "xdg/Jan/data/llamacpp/models/Qwen3-8B-Q4_K_M/model.gguf"),
     ],
 )
@@ -231,24 +268,89 @@ def test_variables_move_the_places(tmp_path: Path, environ: dict[str, str], path
     assert [model.name for model in list_external_models(find_model_dirs(moved, tmp_path / "home"))] == ["8B"]
 
 
+JAN_FILE = "disk/models/llamacpp/models/Qwen3-8B-Q4_K_M/model.gguf"
+FILE = "disk/models/a/b/Qwen3-8B-Q4_K_M.gguf"
+
+
 @pytest.mark.parametrize(
-    ("path", "text"),
+    ("path", "text", "file", "origin"),
     [
-        (".lmstudio-home-pointer", "{folder}\n"),
-        (".config/LM Studio/settings.json", '{{"downloadsFolder": "{folder}/models"}}'),
-        ("Library/Application Support/LM Studio/settings.json", '{{"downloadsFolder": "{folder}/models"}}'),
+        (".lmstudio-home-pointer", "{folder}\n", FILE, Origin.LM_STUDIO),
+        *(
+            (
+                f"{place}/LM Studio/settings.json",
+                '{{"downloadsFolder": "{folder}/models"}}',
+                FILE,
+                Origin.LM_STUDIO,
+            )
+            for place in (".config", "Library/Application Support")
+        ),
+        *(
+            (f"{place}/Jan/settings.json", '{{"data_folder": "{folder}/models"}}', JAN_FILE, Origin.JAN)
+            for place in (".local/share", ".config", "Library/Application Support", "AppData/Roaming")
+        ),
+        *(
+            (
+                f"{place}/GPT4All.ini",
+                "[General]\nlastVersion=3\nmodelPath={folder}/models/\n",
+                FILE,
+                Origin.GPT4ALL,
+            )
+            for place in (
+                ".config/nomic.ai",
+                ".config/gpt4all.io",
+                "AppData/Roaming/nomic.ai",
+                ".var/app/io.gpt4all.gpt4all/config/nomic.ai",
+            )
+        ),
     ],
 )
-def test_lm_studio_may_keep_its_models_anywhere(tmp_path: Path, path: str, text: str) -> None:
-    put(tmp_path / path, text.format(folder=tmp_path / "disk").encode())
-    put(tmp_path / "disk/models/a/b/Qwen3-8B-Q4_K_M.gguf")
+def test_other_programs_may_keep_their_models_anywhere(
+    tmp_path: Path, path: str, text: str, file: str, origin: Origin
+) -> None:
+    put(tmp_path / path, text.format(folder=(tmp_path / "disk").as_posix()).encode())
+    put(tmp_path / file)
     (model,) = list_external_models(find_model_dirs({}, tmp_path))
-    assert (model.name, model.origin, model.repository) == ("8B", Origin.LM_STUDIO, "a/b")
+    assert (model.name, model.origin) == ("8B", origin)
+    assert model.repository == ("a/b" if origin is Origin.LM_STUDIO else None)
 
 
-@pytest.mark.parametrize("settings", [b"", b"[]", b'{"downloadsFolder": 3}', b"\xff", b"[" * 100_000])
-def test_settings_of_lm_studio_that_make_no_sense_name_no_folder(tmp_path: Path, settings: bytes) -> None:
-    put(tmp_path / ".config/LM Studio/settings.json", settings)
+@pytest.mark.parametrize(
+    "written", ['"{folder}/a, b; 模型"', r"{folder}/a, b; \x6a21\x578b", r'"{folder}/a\x2c b\x3b \x6a21型"']
+)
+def test_a_folder_is_read_as_qt_writes_it(tmp_path: Path, written: str) -> None:
+    text = f"[download]\nmodelPath=/nowhere\n[General]\r\nmodelPath={written}\r\n"
+    put(tmp_path / ".config/nomic.ai/GPT4All.ini", text.replace("{folder}", tmp_path.as_posix()).encode())
+    put(tmp_path / "a, b; 模型/Qwen3-8B-Q4_K_M.gguf")
+    (model,) = list_external_models(find_model_dirs({}, tmp_path))
+    assert model.origin is Origin.GPT4ALL
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "3", "[1]", "null", '""', '"\\u0000"', '"/a\\u0000b"', '"\\ud800"', '"/\\ud800"', '"."', '"models"'],
+)
+def test_settings_of_other_programs_that_make_no_sense_name_no_folder(
+    tmp_path: Path, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "Qwen3-8B-Q4_K_M.gguf")
+    put(tmp_path / "models/Qwen3-8B-Q4_K_M.gguf")
+    monkeypatch.chdir(tmp_path)
+    for path, name in (("LM Studio", "downloadsFolder"), ("Jan", "data_folder")):
+        put(tmp_path / ".config" / path / "settings.json", f'{{"{name}": {value}}}'.encode())
+    plain = value.strip('"').encode().decode("unicode-escape").encode(errors="replace")
+    put(tmp_path / ".config/nomic.ai/GPT4All.ini", b"[General]\nmodelPath=" + plain)
+    put(tmp_path / ".config/gpt4all.io/GPT4All.ini", f"[General]\nmodelPath={value}\n".encode())
+    put(tmp_path / ".lmstudio-home-pointer", plain)
+    assert list_external_models(find_model_dirs({}, tmp_path)) == ()
+
+
+@pytest.mark.parametrize("settings", [b"", b"[]", b"\xff", b"[" * 100_000, b"[General]", b"=\n[", b"\x00"])
+def test_settings_of_other_programs_that_cannot_be_read_name_no_folder(
+    tmp_path: Path, settings: bytes
+) -> None:
+    for path in ("LM Studio/settings.json", "Jan/settings.json", "nomic.ai/GPT4All.ini"):
+        put(tmp_path / ".config" / path, settings)
     put(tmp_path / ".lmstudio-home-pointer", b"\xff\x00")
     assert list_external_models(find_model_dirs({}, tmp_path)) == ()
 
