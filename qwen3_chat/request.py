@@ -37,6 +37,9 @@ MAX_ADAPTERS, MAX_ADAPTER_SCALE = 16, 100.0
 MAX_ADAPTER_LABEL_CHARS = 40
 """The longest name of an adapter that is shown."""
 
+NO_DRAFT_MODEL, AUTO_DRAFT_MODEL = "none", "auto"
+"""The values for the draft model by which none drafts, and by which one is chosen that suits, if any."""
+
 MAX_DRAFT_N_CTX = 16_384
 """The longest context of a draft model: in longer chats it would take more memory than it is worth."""
 

@@ -13,7 +13,7 @@ from qwen3_chat.demo import DEMO_FILE, DEMO_REFERENCE
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError, UsageError
 from qwen3_chat.record_copies import replace
-from qwen3_chat.request import LoadSettings, PersistenceOptions
+from qwen3_chat.request import NO_DRAFT_MODEL, LoadSettings, PersistenceOptions
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, parse_server_kind
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import GIB
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from qwen3_chat.models.fit import Machine
     from qwen3_chat.models.library import ModelDirs
     from qwen3_chat.session import EngineChoice
-
-
-NO_DRAFT_MODEL = "none"
-"""The value of `--draft` by which no model drafts, whatever the setting says."""
 
 
 def configured_model_dirs(settings: Settings | None = None) -> ModelDirs:

@@ -30,6 +30,14 @@ from qwen3_chat.models.picker import (
     ServerRow,
     build_model_table,
 )
+from qwen3_chat.models.picker.draft_choice import (
+    DraftOption,
+    DraftTarget,
+    find_draft_option,
+    find_draft_target,
+    list_draft_options,
+    variant_target,
+)
 from qwen3_chat.models.picker.offer_text import describe_offers
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadedModel
@@ -49,40 +57,12 @@ from qwen3_chat.ui.model_list import (
     ModelList,
     chosen_variant_index,
 )
-from qwen3_chat.ui.screens.dialog import Dialog
+from qwen3_chat.ui.screens.dialog import SHORT_DIALOG_ROWS, Dialog, show_dialog
+from qwen3_chat.ui.screens.draft_choice_screen import DraftChoiceScreen
 from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS, SteadyOptionList
 from qwen3_chat.ui.textual_compat.list_lines import FittingLine
 from qwen3_chat.ui.widgets.key_bar import KeyBar
-
-
-class ModelDetail(Vertical):
-    """The detail of the highlighted line: a paragraph and four lines, always there, so that nothing moves."""
-
-    DEFAULT_CSS = """
-    ModelDetail {
-        height: 8;
-        padding: 0 1;
-        background: $surface;
-        border-top: solid $primary 40%;
-        Static { height: 1; }
-        #model-reason { height: 3; }
-        #model-status { color: $accent; }
-    }
-    """
-    NAMES = ("reason", "quants", "context", "memory", "status")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lines = {name: Static(id=f"model-{name}", markup=False) for name in self.NAMES}
-
-    def compose(self) -> ComposeResult:
-        """Lay out the lines."""
-        yield from self._lines.values()
-
-    def show(self, **lines: Content | str) -> None:
-        """Set the lines; those not given become empty."""
-        for name, line in self._lines.items():
-            line.update(lines.get(name, ""))
+from qwen3_chat.ui.widgets.model_detail import LOW_ROWS, ModelDetail
 
 
 class ModelPickerScreen(Dialog[EngineChoice | None]):
@@ -97,6 +77,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         Binding("shift+tab", "quant(-1)", show=False, priority=True),
         key_binding("context", "right", "context(1)", priority=True),
         Binding("left", "context(-1)", show=False, priority=True),
+        key_binding("draft_model", "f4", "draft_model", priority=True),
         key_binding("pause", "f3", "pause", priority=True),
         key_binding("delete_model", "ctrl+d", "delete", priority=True),
         key_binding("close", "escape,f7", "close", priority=True),
@@ -104,6 +85,11 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         Binding("down", "move(1)", show=False, priority=True),
         Binding("pageup", "move(-8)", show=False, priority=True),
         Binding("pagedown", "move(8)", show=False, priority=True),
+    ]
+    VERTICAL_BREAKPOINTS = [
+        *Dialog.VERTICAL_BREAKPOINTS[:-1],
+        (SHORT_DIALOG_ROWS, "-low"),
+        (LOW_ROWS, "-tall"),
     ]
     DEFAULT_CSS = """
     ModelPickerScreen {
@@ -126,9 +112,10 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         OptionList > .option-list--option { padding: 0 1; }
         OptionList > .option-list--option-disabled { color: $primary; text-style: bold; }
         KeyBar { background: $surface; dock: bottom; }
+        &.-low ModelDetail { height: 8; #model-reason { height: 2; } }
         &.-short #models-machine { display: none; }
         &.-short ModelDetail { height: 5; #model-reason { height: 1; } }
-        &.-short #model-context { display: none; }
+        &.-short #model-context, &.-short #model-draft { display: none; }
     }
     """
 
@@ -334,7 +321,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         table = self.model_list.table
         offers = table.offers_of(variant)
         offer_text = describe_offers(offers, table.recommendation) if offers else ""
-        facts = [draft.verdict] if (draft := table.draft_of(variant)) else []
+        facts = []
         if variant.file is not None:
             facts.append(self.model_picker.adapter_sentence(variant.file.path))
         download = self.model_picker.downloads.states.get(variant.key)
@@ -344,12 +331,27 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             else model_list.reason_line(line, variant, offer_text, *facts),
             quants=model_list.quants_line(line, chosen_variant_index(line, self.chosen_quants)),
             context=model_list.context_line(CONTEXT_STEPS, self.n_ctx_step),
+            draft=self._draft_line(variant),
             memory=model_list.progress_line(download)
             if download and download.phase is not DownloadPhase.DONE
             else model_list.memory_line(self.machine, variant.assessment),
             status="" if self.question else self._status_text(variant, download),
         )
         self.refresh_bindings()
+
+    def _draft_line(self, variant: ModelVariant) -> Content | str:
+        drafts, table = self.model_picker.drafts, self.model_list and self.model_list.table
+        if drafts is None or not table:
+            return ""
+        option = find_draft_option(
+            drafts.value, self._variant_target(variant), table.machine, self.disk_models
+        )
+        return model_list.draft_line(option, table.draft_of(variant))
+
+    @staticmethod
+    def _variant_target(variant: ModelVariant) -> DraftTarget:
+        path = variant.file.path if variant.file else None
+        return variant_target(variant.title, variant.assessment, path)
 
     def _status_text(self, variant: ModelVariant, download: Download | None) -> str:
         if download is not None and download.phase is not DownloadPhase.DONE:
@@ -386,6 +388,9 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
                 return isinstance(line, ModelRow) and len(line.variants) > 1
             case "context":
                 return self.machine is not None
+            case "draft_model":
+                is_model = isinstance(line, ModelRow | DemoRow | FileRow)
+                return is_model and self.machine is not None and self.model_picker.drafts is not None
             case "pause":
                 download = (
                     self.model_picker.downloads.states.get(self.variant(line).key)
@@ -434,6 +439,39 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         self.n_ctx_step = max(0, min(len(CONTEXT_STEPS) - 1, self.n_ctx_step + step))
         self.show_detail()
         await self.reassess()
+
+    @work(exclusive=True, group="draft", exit_on_error=False)
+    async def action_draft_model(self) -> None:
+        """Let the user choose the model that drafts, by what it comes to beside the highlighted one."""
+        self._withdraw_question()
+        drafts, machine, line = self.model_picker.drafts, self.machine, self.highlighted
+        if drafts is None or machine is None or line is None:
+            return
+        with notify_errors(self, "task.draft_model"):
+            before = drafts.value
+
+            def list_options() -> tuple[str, Sequence[DraftOption]]:
+                target = self._draft_target(line, machine)
+                return target.title, list_draft_options(target, machine, self.disk_models, before)
+
+            title, options = await to_thread(list_options)
+            value = await show_dialog(self, DraftChoiceScreen(title, options, before))
+            if value is None:
+                return
+            drafts.choose(value)
+            self.show_detail()
+            label = model_list.draft_value_label(value)
+            self.notify(t("ui.drafts.chosen", draft=terminal_safe(label)))
+
+    def _draft_target(self, line: Line, machine: Machine) -> DraftTarget:
+        match line:
+            case ModelRow():
+                return self._variant_target(self.variant(line))
+            case FileRow(title=title, choice=choice):
+                return find_draft_target(choice.path, title, machine)
+            case _:
+                demo = self.model_picker.demo.path
+                return find_draft_target(demo, t("ui.drafts.demo"), machine)
 
     def action_choose(self) -> None:
         """Use or download the highlighted model, after a question if it does not fit."""
