@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.demo import DEMO_FILE
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models import gguf
 from qwen3_chat.models.catalog import ModelReference, Shape
@@ -23,6 +24,7 @@ from qwen3_chat.models.fit.drafts import (
 )
 from qwen3_chat.models.library import matches_reference
 from qwen3_chat.models.picker.model_table import DiskModel, model_from_header
+from qwen3_chat.record_copies import replace
 from qwen3_chat.request import AUTO_DRAFT_MODEL, NO_DRAFT_MODEL
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import format_size
@@ -71,6 +73,7 @@ class DraftState(StrEnum):
     IDLE = "idle"
     MISSING = "missing"
     DAMAGED = "damaged"
+    UNKNOWN = "unknown"
     EXPERTS = "experts"
     STATES = "states"
     TOKENS = "tokens"
@@ -111,6 +114,8 @@ class DraftOption:
     name: str = ""
     path: Path | None = None
     assessment: DraftAssessment | None = None
+    error_code: ErrorCode | None = None
+    """The code of the error for which its file can't be read."""
 
 
 def find_draft_target(path: Path, title: str, machine: Machine) -> DraftTarget:
@@ -185,9 +190,9 @@ def _named_option(
     shape = _read_shape(path)
     if isinstance(shape, ModelError):
         option = _option(value, DraftState.DAMAGED, target, value, path)
-        return DraftOption(value, option.state, option.phrase, str(shape), value, path)
+        return replace(option, sentence=str(shape), error_code=shape.code)
     if shape is None or target.shape is None:
-        return _option(value, DraftState.TOKENS, target, value, path)
+        return _option(value, DraftState.UNKNOWN, target, value, path)
     if obstacle := find_draft_obstacle(target.shape, shape):
         return _option(value, DraftState(obstacle.value), target, value, path)
     assessment = None
