@@ -1,4 +1,4 @@
-"""What `doctor` tells of the model that drafts: whether one is set, is there, and suits the model in use."""
+"""The finding of `doctor` about the model that drafts: whether one is set, is there, and suits the model."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from qwen3_chat.models.fit import Machine, assess
 from qwen3_chat.models.library import list_models_on_disk
 from qwen3_chat.models.picker import DiskModel, identify_models
 from qwen3_chat.models.picker.draft_choice import (
-    DraftOption,
+    DraftChoice,
     DraftState,
     DraftTarget,
     draft_cost,
-    find_draft_option,
+    find_draft_choice,
     find_draft_target,
     variant_target,
 )
@@ -66,7 +66,7 @@ def find_drafts(choice: ModelChoice, settings: Settings, paths: Paths, machine: 
     files = identify_models(list_models_on_disk(paths.models, configured_model_dirs(settings)))
     target = _find_target(choice, settings, paths, machine, files)
     value = settings.draft or NO_DRAFT_MODEL
-    option = find_draft_option(value, target, machine, files)
+    option = find_draft_choice(value, target, machine, files)
     finding = DraftFinding(settings.draft, target.title, option.state, option.sentence)
     if option.state is DraftState.OFF:
         return msgspec.structs.replace(finding, sentence=_sentence_without(target, machine, files))
@@ -115,14 +115,14 @@ def _find_target(
 
 def _sentence_without(target: DraftTarget, machine: Machine, files: Sequence[DiskModel]) -> str:
     """Say that none is set, and which one could draft."""
-    possible = find_draft_option(AUTO_DRAFT_MODEL, target, machine, files)
+    possible = find_draft_choice(AUTO_DRAFT_MODEL, target, machine, files)
     if possible.state not in (DraftState.DRAFTS, DraftState.UNPROVEN):
         return t("doctor.draft_unset")
     cost = draft_cost(possible.assessment)
     return t("doctor.draft_possible", draft=possible.name, model=target.title, cost=cost)
 
 
-def _remedy(option: DraftOption, settings_file: Path) -> tuple[str, str]:
+def _remedy(option: DraftChoice, settings_file: Path) -> tuple[str, str]:
     """Return what to do about a model that can't draft, and the command that does it, if there is one."""
     if option.state.can_be_chosen:
         return "", ""
@@ -133,7 +133,7 @@ def _remedy(option: DraftOption, settings_file: Path) -> tuple[str, str]:
     return t("doctor.draft_other", file=settings_file), ""
 
 
-def _error_code(option: DraftOption, command: str) -> ErrorCode | None:
+def _error_code(option: DraftChoice, command: str) -> ErrorCode | None:
     match option.state:
         case DraftState.MISSING:
             return ErrorCode.MODEL_NOT_INSTALLED if command else ErrorCode.MODEL_UNKNOWN

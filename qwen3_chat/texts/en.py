@@ -1413,7 +1413,7 @@ TEXTS = {
     "setting.reduced_motion": "Reduced motion",
     "setting.reduced_motion.about": "The cursor does not blink, nothing is animated, and replies are updated once a second.",
     "setting.draft": "Draft model",
-    "setting.draft.about": "A small model that drafts for the one in use: a name such as 0.6B, or auto for one that suits on a GPU; where it is not set, none does.",
+    "setting.draft.about": "A small model that drafts for the one in use: a name such as 0.6B, or auto for one that suits on a GPU; where it is not set, none does. It counts from the next load on; F7 and F4 list what suits.",
     "setting.warm_minutes": "Keep the model for ask",
     "setting.warm_minutes.about": "How many minutes the command ask keeps its model loaded for the next question; 0 ends it with the answer. The app ends such a model when it starts.",
     "setting.warm_minutes.value": "{value} min",

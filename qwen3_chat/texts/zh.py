@@ -1399,7 +1399,7 @@ TEXTS = {
     "setting.reduced_motion": "减少动态效果",
     "setting.reduced_motion.about": "光标不闪烁，滚动无动画，回答每秒刷新一次。",
     "setting.draft": "草稿模型",
-    "setting.draft.about": "为所用模型打草稿的小模型：可填名字（如 0.6B），或 auto（在 GPU 上选一个合适的）；不设置时不使用。",
+    "setting.draft.about": "为所用模型打草稿的小模型：可填名字（如 0.6B），或 auto（在 GPU 上选一个合适的）；不设置时不使用。下次加载模型时生效；先按 F7 再按 F4 可查看哪些合适。",
     "setting.warm_minutes": "ask 命令保持模型加载",
     "setting.warm_minutes.about": "ask 命令回答后让模型保持加载多少分钟，供下次提问使用；0 表示回答后即结束。应用启动时会结束这样的模型。",
     "setting.warm_minutes.value": "{value} 分钟",

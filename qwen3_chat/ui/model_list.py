@@ -24,7 +24,7 @@ from qwen3_chat.models.picker import (
     ModelVariant,
     ServerRow,
 )
-from qwen3_chat.models.picker.draft_choice import DraftOption, DraftState, draft_cost
+from qwen3_chat.models.picker.draft_choice import DraftChoice, DraftState, draft_cost
 from qwen3_chat.request import AUTO_DRAFT_MODEL, NO_DRAFT_MODEL
 from qwen3_chat.session import LocalModel
 from qwen3_chat.texts import t
@@ -329,7 +329,7 @@ def draft_value_label(value: str) -> str:
     return t(f"ui.drafts.{value}") if value in (NO_DRAFT_MODEL, AUTO_DRAFT_MODEL) else value
 
 
-def draft_line(option: DraftOption, hint: DraftAssessment | None = None) -> Content:
+def draft_line(option: DraftChoice, hint: DraftAssessment | None = None) -> Content:
     """Return the model that is to draft and what it comes to; `hint` is one that could where none is set."""
     line = Content.styled(t("ui.models.draft") + "  ", DIM)
     line += Content.styled(f" {terminal_safe(draft_value_label(option.value))} ", "$primary reverse bold")

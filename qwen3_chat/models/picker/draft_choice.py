@@ -1,4 +1,4 @@
-"""The models that can be chosen to draft for others: the choice in force, and what each means for a model."""
+"""The choice of the model that drafts for others: the one in force, and the effect of each beside a model."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class DraftSetting:
 
 
 class DraftState(StrEnum):
-    """What a choice comes to beside a model.
+    """The effect of a choice beside a model.
 
     Each has its phrase, `draft_model.phrase.STATE`, and its sentence, `draft_model.sentence.STATE`.
     """
@@ -100,7 +100,7 @@ class DraftTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class DraftOption:
+class DraftChoice:
     """A choice for the model that drafts, by its value, and what it comes to beside a model.
 
     `phrase` is short enough for a row, `sentence` tells the same in full; `name` is the model that `auto`
@@ -138,16 +138,16 @@ def variant_target(title: str, assessment: Assessment, path: Path | None) -> Dra
     return DraftTarget(title, None if isinstance(shape, ModelError) else shape, assessment, path)
 
 
-def list_draft_options(
+def list_draft_choices(
     target: DraftTarget, machine: Machine, files: Sequence[DiskModel], value: str
-) -> tuple[DraftOption, ...]:
+) -> tuple[DraftChoice, ...]:
     """List the choices beside a model: none, auto, the other models by size, and the one in force."""
     others = (disk_model for disk_model in files if disk_model.file.path != target.path)
     by_size = sorted(others, key=lambda disk_model: disk_model.file.size_bytes)
     names = [draft_value(disk_model, files) for disk_model in by_size]
     values = dict.fromkeys((NO_DRAFT_MODEL, AUTO_DRAFT_MODEL, *names))
-    options = [find_draft_option(one, target, machine, files) for one in values]
-    in_force = find_draft_option(value, target, machine, files)
+    options = [find_draft_choice(one, target, machine, files) for one in values]
+    in_force = find_draft_choice(value, target, machine, files)
     if in_force.value not in values and in_force.path not in {option.path for option in options[2:]}:
         options.append(in_force)
     return tuple(options)
@@ -161,9 +161,9 @@ def draft_value(disk_model: DiskModel, files: Iterable[DiskModel]) -> str:
     return name if first is file else str(ModelReference(file.name, file.quant))
 
 
-def find_draft_option(
+def find_draft_choice(
     value: str, target: DraftTarget, machine: Machine, files: Iterable[DiskModel]
-) -> DraftOption:
+) -> DraftChoice:
     """Return what a value of the setting comes to beside a model."""
     match value:
         case "none":
@@ -186,7 +186,7 @@ def _candidate(draft: DiskModel) -> DraftCandidate:
 
 def _named_option(
     value: str, target: DraftTarget, machine: Machine, path: Path, candidate: DraftCandidate | None = None
-) -> DraftOption:
+) -> DraftChoice:
     shape = _read_shape(path)
     if isinstance(shape, ModelError):
         option = _option(value, DraftState.DAMAGED, target, value, path)
@@ -202,7 +202,7 @@ def _named_option(
     return _option(value, state, target, value, path, assessment)
 
 
-def _automatic_option(target: DraftTarget, machine: Machine, files: list[DiskModel]) -> DraftOption:
+def _automatic_option(target: DraftTarget, machine: Machine, files: list[DiskModel]) -> DraftChoice:
     for name in AUTO_DRAFT_NAMES:
         found = next((one for one in files if one.file.name == name), None)
         if found is None:
@@ -222,7 +222,7 @@ def _option(
     name: str = "",
     path: Path | None = None,
     assessment: DraftAssessment | None = None,
-) -> DraftOption:
+) -> DraftChoice:
     cost = draft_cost(assessment)
     need = format_size(assessment.need_bytes) if assessment else ""
     phrase = t(f"draft_model.phrase.{state}", draft=name, need=need, cost=cost)
@@ -231,7 +231,7 @@ def _option(
     sentence = t(f"draft_model.sentence.{state}", draft=name, model=target.title, need=need, cost=cost)
     if state is DraftState.DRAFTS and assessment is not None:
         sentence = t("draft_model.in_all", sentence=sentence, total=format_size(assessment.total_bytes))
-    return DraftOption(value, state, phrase, sentence, name, path, assessment)
+    return DraftChoice(value, state, phrase, sentence, name, path, assessment)
 
 
 def draft_cost(assessment: DraftAssessment | None) -> str:

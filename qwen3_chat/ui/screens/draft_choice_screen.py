@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from qwen3_chat.models.picker.draft_choice import DraftOption
+from qwen3_chat.models.picker.draft_choice import DraftChoice
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.key_bindings import key_binding
@@ -60,7 +60,7 @@ class DraftChoiceScreen(Dialog[str | None]):
     }
     """
 
-    def __init__(self, target_title: str, options: Sequence[DraftOption], value: str) -> None:
+    def __init__(self, target_title: str, options: Sequence[DraftChoice], value: str) -> None:
         super().__init__()
         self._target_title = target_title
         self._choices = tuple(options)
@@ -85,7 +85,7 @@ class DraftChoiceScreen(Dialog[str | None]):
         self.options.focus()
         self.options.highlighted = self._first
 
-    def _line(self, option: DraftOption) -> Content:
+    def _line(self, option: DraftChoice) -> Content:
         mark = IN_USE_MARK if option.value == self._value else " "
         label = terminal_safe(draft_value_label(option.value))
         if cell_len(label) > MAX_VALUE_CELLS:
@@ -96,7 +96,7 @@ class DraftChoiceScreen(Dialog[str | None]):
         )
 
     @property
-    def highlighted(self) -> DraftOption:
+    def highlighted(self) -> DraftChoice:
         """The highlighted choice."""
         return self._choices[self.options.highlighted or 0]
 

@@ -31,11 +31,11 @@ from qwen3_chat.models.picker import (
     build_model_table,
 )
 from qwen3_chat.models.picker.draft_choice import (
-    DraftOption,
+    DraftChoice,
     DraftTarget,
-    find_draft_option,
+    find_draft_choice,
     find_draft_target,
-    list_draft_options,
+    list_draft_choices,
     variant_target,
 )
 from qwen3_chat.models.picker.offer_text import describe_offers
@@ -343,7 +343,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         drafts, table = self.model_picker.drafts, self.model_list and self.model_list.table
         if drafts is None or not table:
             return ""
-        option = find_draft_option(
+        option = find_draft_choice(
             drafts.value, self._variant_target(variant), table.machine, self.disk_models
         )
         return model_list.draft_line(option, table.draft_of(variant))
@@ -450,9 +450,9 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         with notify_errors(self, "task.draft_model"):
             before = drafts.value
 
-            def list_options() -> tuple[str, Sequence[DraftOption]]:
+            def list_options() -> tuple[str, Sequence[DraftChoice]]:
                 target = self._draft_target(line, machine)
-                return target.title, list_draft_options(target, machine, self.disk_models, before)
+                return target.title, list_draft_choices(target, machine, self.disk_models, before)
 
             title, options = await to_thread(list_options)
             value = await show_dialog(self, DraftChoiceScreen(title, options, before))
