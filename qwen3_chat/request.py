@@ -40,6 +40,14 @@ MAX_ADAPTER_LABEL_CHARS = 40
 NO_DRAFT_MODEL, AUTO_DRAFT_MODEL = "none", "auto"
 """The values for the draft model by which none drafts, and by which one is chosen that suits, if any."""
 
+
+def read_draft_value(text: str | None) -> str:
+    """Return the value for the draft model that a text means: nothing is none, case does not matter."""
+    value = (text or "").strip()
+    is_word = value.lower() in (NO_DRAFT_MODEL, AUTO_DRAFT_MODEL)
+    return value.lower() if is_word else value or NO_DRAFT_MODEL
+
+
 MAX_DRAFT_N_CTX = 16_384
 """The longest context of a draft model: in longer chats it would take more memory than it is worth."""
 

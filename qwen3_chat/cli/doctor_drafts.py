@@ -26,7 +26,7 @@ from qwen3_chat.models.picker.draft_choice import (
     find_draft_target,
     variant_target,
 )
-from qwen3_chat.request import AUTO_DRAFT_MODEL, NO_DRAFT_MODEL
+from qwen3_chat.request import AUTO_DRAFT_MODEL, read_draft_value
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import format_size
 
@@ -65,7 +65,7 @@ def find_drafts(choice: ModelChoice, settings: Settings, paths: Paths, machine: 
     """Find out what the draft model of the settings comes to beside the model of a choice."""
     files = identify_models(list_models_on_disk(paths.models, configured_model_dirs(settings)))
     target = _find_target(choice, settings, paths, machine, files)
-    value = settings.draft or NO_DRAFT_MODEL
+    value = read_draft_value(settings.draft)
     option = find_draft_choice(value, target, machine, files)
     finding = DraftFinding(settings.draft, target.title, option.state, option.sentence)
     if option.state is DraftState.OFF:

@@ -1596,6 +1596,8 @@ TEXTS = {
     "ui.drafts.auto": "auto",
     "ui.drafts.demo": "the demo model",
     "ui.drafts.chosen": "Draft model from the next load on: {draft}.",
+    "ui.drafts.pending": "not yet: Enter loads the model again",
+    "ui.drafts.in_use": "It drafts for the model in use; choose another draft model (F4) and load that again first.",
     "ui.models.vram": "GPU",
     "ui.models.ram": "RAM",
     "ui.models.with_adapters": "with the adapters of the start: {adapters}",

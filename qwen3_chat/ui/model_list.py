@@ -25,7 +25,7 @@ from qwen3_chat.models.picker import (
     ServerRow,
 )
 from qwen3_chat.models.picker.draft_choice import DraftChoice, DraftState, draft_cost
-from qwen3_chat.request import AUTO_DRAFT_MODEL, NO_DRAFT_MODEL
+from qwen3_chat.request import AUTO_DRAFT_MODEL, NO_DRAFT_MODEL, LoadedModel
 from qwen3_chat.session import LocalModel
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import (
@@ -329,8 +329,14 @@ def draft_value_label(value: str) -> str:
     return t(f"ui.drafts.{value}") if value in (NO_DRAFT_MODEL, AUTO_DRAFT_MODEL) else value
 
 
-def draft_line(option: DraftChoice, hint: DraftAssessment | None = None) -> Content:
-    """Return the model that is to draft and what it comes to; `hint` is one that could where none is set."""
+def draft_line(
+    option: DraftChoice, hint: DraftAssessment | None = None, loaded: LoadedModel | None = None
+) -> Content:
+    """Return the model that is to draft and what it comes to.
+
+    `hint` is one that could where none is set. `loaded` is the model of the line, if it is in use: what does
+    not hold for it yet is said so.
+    """
     line = Content.styled(t("ui.models.draft") + "  ", DIM)
     line += Content.styled(f" {terminal_safe(draft_value_label(option.value))} ", "$primary reverse bold")
     note, colour = option.phrase, DIM if option.state.can_be_chosen else "$warning"
@@ -338,6 +344,9 @@ def draft_line(option: DraftChoice, hint: DraftAssessment | None = None) -> Cont
         note = ""
         if hint is not None:
             note = t("ui.models.draft_hint", draft=hint.candidate.model.name, cost=draft_cost(hint))
+    is_to_draft = option.state is DraftState.DRAFTS
+    if loaded is not None and bool(loaded.draft) != is_to_draft and option.state.can_be_chosen:
+        note, colour = t("ui.drafts.pending"), "$warning"
     return line + Content.styled(f" {terminal_safe(note)}", colour)
 
 

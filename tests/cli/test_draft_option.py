@@ -83,9 +83,9 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[LoadSettings]:
 
 def test_the_command_line_counts_more_than_the_setting(models_dir: Path, made: list[LoadSettings]) -> None:
     settings, paths, large = Settings(draft="0.6B"), find_paths(), models_dir / "Qwen3-8B-Q8_0.gguf"
-    for draft in (None, "none", "demo"):
+    for draft in (None, "none", "None ", "demo"):
         make_engine(ModelChoice(gguf=large, draft=draft), settings, paths)
-    assert [Path(one.draft).name for one in made] == ["Qwen3-0.6B-Q8_0.gguf", "", DEMO_FILE.name]
+    assert [Path(one.draft).name for one in made] == ["Qwen3-0.6B-Q8_0.gguf", "", "", DEMO_FILE.name]
     with pytest.raises(UsageError) as failure:
         make_engine(ModelChoice(endpoint="http://127.0.0.1:9", draft="auto"), settings, paths)
     assert failure.value.code is ErrorCode.DRAFT_WITH_ENDPOINT

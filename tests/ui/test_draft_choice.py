@@ -11,10 +11,13 @@ from textual.content import Content
 
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.config import read_settings
+from qwen3_chat.engine import Engine
 from qwen3_chat.models.fit import Machine
+from qwen3_chat.record_copies import replace
 from qwen3_chat.texts import Language, set_language, t
 from qwen3_chat.ui.screens.draft_choice_screen import DraftChoiceScreen
 from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
+from tests.fakes import MODEL, FakeEngine
 from tests.harness import Harness, open_app
 from tests.models.fit.machines import cpu, with_gpus
 from tests.models.picker.picker_fixture import PickerFixture
@@ -45,9 +48,10 @@ async def opened(
     machine: Machine | None = None,
     size: tuple[int, int] = (80, 24),
     named_draft: str | None = None,
+    engine: Engine | None = None,
 ) -> AsyncIterator[tuple[Harness, ModelPickerScreen]]:
     picker = PickerFixture(folder, machine or cpu(16), named_draft=named_draft)
-    engine = engine_of("Demo", is_demo=True)
+    engine = engine or engine_of("Demo", is_demo=True)
     async with open_app(folder, engine, size, model_picker=picker.model_picker()) as app:
         screen = await on_the_screen(app)
         await app.pilot.press(*"8b q8")
@@ -156,3 +160,61 @@ async def test_the_keys_are_legible_in_a_small_terminal(tmp_path: Path, language
         await app.sees(f"Esc {t('ui.key.close')}")
         await app.sees(t("ui.models.draft"))
         assert sum("Q8_0" in row for row in app.rows()) >= 2
+
+
+def engine_with(file: Path, draft: str) -> FakeEngine:
+    engine = FakeEngine()
+    engine.model = replace(MODEL, name="8B", path=str(file), draft=draft)
+    return engine
+
+
+async def test_what_does_not_hold_yet_for_the_model_in_use_is_said(
+    tmp_path: Path, language: Language
+) -> None:
+    install(tmp_path, B0_6B=SMALL, B8B=LARGE)
+    engine = engine_with(tmp_path / "models" / "Qwen3-8B-Q8_0.gguf", draft="")
+    async with opened(tmp_path, size=(60, 18), named_draft="0.6B", engine=engine) as (app, screen):
+        await app.sees(t("ui.drafts.pending"))
+        await app.until(lambda: engine.model is not None)
+        engine.model = replace(
+            MODEL, path=str(tmp_path / "models" / "Qwen3-8B-Q8_0.gguf"), draft="Qwen3 0.6B"
+        )
+        await app.until(lambda: not app.shows(t("ui.drafts.pending")))
+        await on_the_choices(app)
+        await app.pilot.press("home", "enter")
+        await is_shown(app, screen)
+        await app.sees(t("ui.drafts.pending"))
+
+
+async def test_a_model_that_drafts_is_not_deleted(tmp_path: Path) -> None:
+    install(tmp_path, B0_6B=SMALL, B8B=LARGE)
+    file = tmp_path / "models" / "Qwen3-0.6B-Q8_0.gguf"
+    engine = engine_with(tmp_path / "models" / "Qwen3-8B-Q8_0.gguf", draft="Qwen3 0.6B")
+    async with opened(tmp_path, named_draft="0.6b:q8_0", engine=engine) as (app, screen):
+        screen.search_input.value = "0.6b"
+        await app.sees("0.6B ")
+        await app.pilot.press("ctrl+d")
+        await app.sees("It drafts for the model in use")
+        assert not screen.question
+    assert file.exists()
+
+
+async def test_another_name_of_a_model_is_the_choice_in_force(tmp_path: Path) -> None:
+    install(tmp_path, B0_6B=SMALL, B8B=LARGE)
+    async with opened(tmp_path, named_draft="0.6b:q8_0") as (app, _):
+        choices = await on_the_choices(app)
+        assert [option.value for option in choices._choices] == ["none", "auto", "0.6b:q8_0"]
+        assert choices.highlighted.value == "0.6b:q8_0"
+
+
+async def test_settings_that_cannot_be_written_are_said_and_nothing_changes(tmp_path: Path) -> None:
+    install(tmp_path, B0_6B=SMALL, B8B=LARGE)
+    (tmp_path / "config.toml").mkdir()
+    async with opened(tmp_path) as (app, screen):
+        await on_the_choices(app)
+        await app.pilot.press("down", "down", "enter")
+        await is_shown(app, screen)
+        await app.sees("The settings in")
+        drafts = screen.model_picker.drafts
+        assert drafts is not None
+        assert drafts.value == "none"

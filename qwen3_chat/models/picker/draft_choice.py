@@ -25,7 +25,7 @@ from qwen3_chat.models.fit.drafts import (
 from qwen3_chat.models.library import matches_reference
 from qwen3_chat.models.picker.model_table import DiskModel, model_from_header
 from qwen3_chat.record_copies import replace
-from qwen3_chat.request import AUTO_DRAFT_MODEL, NO_DRAFT_MODEL
+from qwen3_chat.request import AUTO_DRAFT_MODEL, NO_DRAFT_MODEL, read_draft_value
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import format_size
 
@@ -46,7 +46,7 @@ class DraftSetting:
     @property
     def value(self) -> str:
         """The value that counts: a name, `auto` or `none`."""
-        return self.named_at_start or self.stored or NO_DRAFT_MODEL
+        return read_draft_value(self.named_at_start or self.stored)
 
     def choose(self, value: str) -> None:
         """Have another model draft, or none, and store that as the setting.
@@ -145,12 +145,14 @@ def list_draft_choices(
     others = (disk_model for disk_model in files if disk_model.file.path != target.path)
     by_size = sorted(others, key=lambda disk_model: disk_model.file.size_bytes)
     names = [draft_value(disk_model, files) for disk_model in by_size]
-    values = dict.fromkeys((NO_DRAFT_MODEL, AUTO_DRAFT_MODEL, *names))
-    options = [find_draft_choice(one, target, machine, files) for one in values]
     in_force = find_draft_choice(value, target, machine, files)
-    if in_force.value not in values and in_force.path not in {option.path for option in options[2:]}:
-        options.append(in_force)
-    return tuple(options)
+    words = [find_draft_choice(one, target, machine, files) for one in (NO_DRAFT_MODEL, AUTO_DRAFT_MODEL)]
+    choices = [find_draft_choice(name, target, machine, files) for name in dict.fromkeys(names)]
+    if value not in (NO_DRAFT_MODEL, AUTO_DRAFT_MODEL):  # which may be another name of one of them
+        paths = [choice.path for choice in choices]
+        index = paths.index(in_force.path) if in_force.path in paths else len(choices)
+        choices[index : index + 1] = [in_force]
+    return (*words, *choices)
 
 
 def draft_value(disk_model: DiskModel, files: Iterable[DiskModel]) -> str:

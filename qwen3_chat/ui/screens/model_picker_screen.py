@@ -346,7 +346,16 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         option = find_draft_choice(
             drafts.value, self._variant_target(variant), table.machine, self.disk_models
         )
-        return model_list.draft_line(option, table.draft_of(variant))
+        loaded = self.loaded if self.is_in_use(variant) else None
+        return model_list.draft_line(option, table.draft_of(variant), loaded)
+
+    def _drafts_now(self, variant: ModelVariant) -> bool:
+        """Return whether the model in use may have this file open, to draft."""
+        drafts, machine, loaded = self.model_picker.drafts, self.machine, self.loaded
+        if drafts is None or machine is None or loaded is None or not loaded.draft or variant.file is None:
+            return False
+        option = find_draft_choice(drafts.value, DraftTarget(loaded.name, None), machine, self.disk_models)
+        return option.path == variant.file.path
 
     @staticmethod
     def _variant_target(variant: ModelVariant) -> DraftTarget:
@@ -525,8 +534,9 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         if not isinstance(row, ModelRow):
             return
         variant = self.variant(row)
-        if self.is_in_use(variant):
-            self.notify(t("ui.models.in_use"), severity="warning")
+        if self.is_in_use(variant) or self._drafts_now(variant):
+            key = "ui.models.in_use" if self.is_in_use(variant) else "ui.drafts.in_use"
+            self.notify(t(key), severity="warning")
             return
         with notify_errors(self, "task.delete_model"):
             try:
