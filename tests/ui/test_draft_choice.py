@@ -131,6 +131,16 @@ async def test_a_choice_that_does_not_suit_is_refused_with_a_sentence(
         assert (shown.plain, shown.spans[0].style) == (option.sentence, "$warning bold")
 
 
+async def test_another_vocabulary_of_as_many_tokens_is_told_apart(tmp_path: Path) -> None:
+    install(tmp_path, B0_6B=SMALL, B8B=LARGE)
+    file = tmp_path / "models" / "Qwen3-0.6B-Q8_0.gguf"
+    data = file.read_bytes()
+    assert b"<think>" in data
+    file.write_bytes(data.replace(b"<think>", b"<thinq>", 1))
+    async with opened(tmp_path, named_draft="0.6B") as (app, _):
+        await app.sees("its tokens differ")
+
+
 async def test_one_that_is_gone_is_still_listed_and_said_to_be_missing(tmp_path: Path) -> None:
     install(tmp_path, B8B=LARGE)
     (tmp_path / "config.toml").write_text('draft = "0.6B"\n')

@@ -20,15 +20,12 @@ from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models.displayed_names import displayed_name
-from qwen3_chat.models.gguf import GgufHeader, read_file
+from qwen3_chat.models.gguf import COMPARED_EVERY, GgufHeader, read_file
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import MAX_DRAFT_N_CTX, N_SEQUENCES
 
 MIN_PROBABILITY: Final = 0.75
 """The least probability of a drafted token: less probable ones are rejected too often."""
-
-_COMPARED_EVERY = 61
-"""Every so many tokens of two vocabularies are compared, and all special ones."""
 
 
 class DraftModel:
@@ -137,5 +134,5 @@ def load_draft_model(
 def _have_same_tokens(first: NativeVocab, second: NativeVocab) -> bool:
     if first.n_tokens != second.n_tokens or first.special_ids() != second.special_ids():
         return False
-    compared = {*range(0, first.n_tokens, _COMPARED_EVERY), *first.special_ids()}
+    compared = {*range(0, first.n_tokens, COMPARED_EVERY), *first.special_ids()}
     return all(first.spelling(token) == second.spelling(token) for token in compared)

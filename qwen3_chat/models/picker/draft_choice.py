@@ -197,6 +197,8 @@ def _named_option(
         return _option(value, DraftState.UNKNOWN, target, value, path)
     if obstacle := find_draft_obstacle(target.shape, shape):
         return _option(value, DraftState(obstacle.value), target, value, path)
+    if target.path is not None and _have_other_tokens(path, target.path):
+        return _option(value, DraftState.TOKENS, target, value, path)
     assessment = None
     if target.assessment is not None and candidate is not None:
         assessment = assess_candidate(target.assessment, machine, candidate)
@@ -248,17 +250,32 @@ def draft_cost(assessment: DraftAssessment | None) -> str:
     return t("draft_model.cost.measured", need=need, speedup=f"{assessment.speedup:.2f}")
 
 
+def _have_other_tokens(first: Path, second: Path) -> bool:
+    samples = [_read_unchanged_tokens(path, *_version(path)) for path in (first, second)]
+    return samples[0] is not None and samples[1] is not None and samples[0].differs_from(samples[1])
+
+
 def _read_shape(path: Path) -> Shape | ModelError | None:
     """Read the shape of a file's model; None where its architecture is unknown."""
+    return _read_unchanged_shape(path, *_version(path))
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Return the time and the size by which a file is known to be unchanged."""
     try:
         status = path.stat()
     except OSError:
-        return _read_unchanged(path, 0, 0)
-    return _read_unchanged(path, status.st_mtime_ns, status.st_size)
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=32)
+def _read_unchanged_tokens(path: Path, _modified_ns: int, _size_bytes: int) -> gguf.TokenSample | None:
+    return gguf.read_token_sample(path)
 
 
 @lru_cache(maxsize=128)
-def _read_unchanged(path: Path, _modified_ns: int, _size_bytes: int) -> Shape | ModelError | None:
+def _read_unchanged_shape(path: Path, _modified_ns: int, _size_bytes: int) -> Shape | ModelError | None:
     try:
         return gguf.read_file(path).shape
     except ModelError as error:

@@ -26,6 +26,7 @@ from qwen3_chat.models.picker import (
     DownloadPhase,
     ModelPicker,
     ModelRow,
+    ModelTable,
     ModelVariant,
     ServerRow,
     build_model_table,
@@ -40,7 +41,7 @@ from qwen3_chat.models.picker.draft_choice import (
 )
 from qwen3_chat.models.picker.offer_text import describe_offers
 from qwen3_chat.record_copies import replace
-from qwen3_chat.request import LoadedModel
+from qwen3_chat.request import NO_DRAFT_MODEL, LoadedModel
 from qwen3_chat.session import EngineChoice, LocalModel
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, format_size
@@ -202,6 +203,15 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             table, DemoRow(self.model_picker.demo), self.servers, self._files_without_a_row()
         )
         self.fill()
+        await to_thread(self._read_draft_files, table)
+
+    def _read_draft_files(self, table: ModelTable) -> None:
+        """Read what the lines about drafts need of the files, so that moving among them waits for nothing."""
+        drafts = self.model_picker.drafts
+        if drafts is None or drafts.value == NO_DRAFT_MODEL:
+            return
+        for variant in (variant for row in table.rows for variant in row.variants if variant.file):
+            find_draft_choice(drafts.value, self._variant_target(variant), table.machine, self.disk_models)
 
     def _files_without_a_row(self) -> tuple[FileRow, ...]:
         self.model_picker.remember(self.loaded)
