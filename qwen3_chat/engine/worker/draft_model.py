@@ -17,6 +17,7 @@ from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, Context
 from qwen3_chat.engine.worker.native_library import NativeLibrary, NativeModel, NativeVocab
 from qwen3_chat.engine.worker.vocab import Vocab
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models.displayed_names import displayed_name
@@ -91,18 +92,21 @@ class DraftModel:
 
 def load_draft_model(
     library: NativeLibrary, path: Path, target: GgufHeader, vocab: Vocab, plan: LoadPlan
-) -> DraftModel | Notice:
-    """Load a draft model beside the model that it drafts for; return a notice where that makes no sense.
+) -> DraftModel | tuple[Notice, ...]:
+    """Load a draft model beside the model that it drafts for; return notices where that makes no sense.
 
     It is wholly where the other one is: on the GPU or on the processor.
     """
     name = path.name
+    not_loaded = Notice("engine.draft_not_loaded", {"name": name})
     if target.number(f"{target.architecture}.expert_count"):
-        return Notice("engine.draft_for_experts", {"name": name})
+        return (Notice("engine.draft_for_experts", {"name": name}),)
     try:
         header = read_file(path)
     except ModelError as error:
-        return Notice(error.code.text_key, error.plain_values)
+        if error.code is ErrorCode.MODEL_FILE_MISSING:
+            return (Notice("engine.draft_gone", {"name": name}),)
+        return Notice(error.code.text_key, error.plain_values), not_loaded
     draft_plan = replace(
         plan.with_placement(header.n_layers if plan.is_all_on_gpu else 0, 0),
         n_layers=header.n_layers,
@@ -112,7 +116,7 @@ def load_draft_model(
     )
     native = library.load_model(path, draft_plan, header.architecture, lambda fraction: True)
     if native is None:
-        return Notice("engine.draft_not_loaded", {"name": name})
+        return (not_loaded,)
     context = None
     if _have_same_tokens(native.vocab, vocab.native) and not native.keeps_states:
         context = native.make_context(draft_plan, N_SEQUENCES, MAX_OUTPUTS)
@@ -126,9 +130,9 @@ def load_draft_model(
                 parameters,
             )
         native.free()
-        return Notice("engine.draft_not_loaded", {"name": name})
+        return (not_loaded,)
     native.free()
-    return Notice("engine.draft_other_tokens", {"name": name})
+    return (Notice("engine.draft_other_tokens", {"name": name}),)
 
 
 def _have_same_tokens(first: NativeVocab, second: NativeVocab) -> bool:
