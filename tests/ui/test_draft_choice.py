@@ -228,3 +228,14 @@ async def test_settings_that_cannot_be_written_are_said_and_nothing_changes(tmp_
         drafts = screen.model_picker.drafts
         assert drafts is not None
         assert drafts.value == "none"
+
+
+async def test_those_that_suit_come_first_and_several_quants_are_told_apart(tmp_path: Path) -> None:
+    install(tmp_path, B0_6B=SMALL, B8B=LARGE, B1_7B=SMALL, B4B=LARGE)
+    write_model(tmp_path / "models" / "Qwen3-0.6B-Q4_K_M.gguf", LARGE, is_hollow=True)
+    async with opened(tmp_path) as (app, _):
+        choices = await on_the_choices(app)
+        values = [option.value for option in choices._choices]
+        assert values[:2] == ["none", "auto"]
+        assert set(values[2:4]) == {"0.6B:Q8_0", "1.7B"}
+        assert set(values[4:]) == {"0.6B:Q4_K_M", "4B"}

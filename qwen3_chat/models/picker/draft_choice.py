@@ -141,7 +141,10 @@ def variant_target(title: str, assessment: Assessment, path: Path | None) -> Dra
 def list_draft_choices(
     target: DraftTarget, machine: Machine, files: Sequence[DiskModel], value: str
 ) -> tuple[DraftChoice, ...]:
-    """List the choices beside a model: none, auto, the other models by size, and the one in force."""
+    """List the choices beside a model: none, auto, the other models by size, those that suit first.
+
+    The one in force is among them, also where it is not on this disk.
+    """
     others = (disk_model for disk_model in files if disk_model.file.path != target.path)
     by_size = sorted(others, key=lambda disk_model: disk_model.file.size_bytes)
     names = [draft_value(disk_model, files) for disk_model in by_size]
@@ -152,15 +155,15 @@ def list_draft_choices(
         paths = [choice.path for choice in choices]
         index = paths.index(in_force.path) if in_force.path in paths else len(choices)
         choices[index : index + 1] = [in_force]
-    return (*words, *choices)
+    return (*words, *sorted(choices, key=lambda choice: not choice.state.can_be_chosen))
 
 
 def draft_value(disk_model: DiskModel, files: Iterable[DiskModel]) -> str:
-    """Return the value that means a model on this disk: its name, with its quant where that is needed."""
+    """Return the value that means a model on this disk: its name, with its quant where there are several."""
     file = disk_model.file
     name = str(ModelReference(file.name))
-    first = next((other.file for other in files if other.file.name.lower() == file.name.lower()), file)
-    return name if first is file else str(ModelReference(file.name, file.quant))
+    n_quants = sum(other.file.name.lower() == file.name.lower() for other in files)
+    return name if n_quants == 1 else str(ModelReference(file.name, file.quant))
 
 
 def find_draft_choice(
