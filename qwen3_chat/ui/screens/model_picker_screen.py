@@ -113,7 +113,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         OptionList > .option-list--option { padding: 0 1; }
         OptionList > .option-list--option-disabled { color: $primary; text-style: bold; }
         KeyBar { background: $surface; dock: bottom; }
-        &.-low ModelDetail { height: 8; #model-reason { height: 2; } }
+        &.-low #models-machine { max-height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         &.-short #models-machine { display: none; }
         &.-short ModelDetail { height: 5; #model-reason { height: 1; } }
         &.-short #model-context, &.-short #model-draft { display: none; }

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 LOW_ROWS = 20
-"""The rows of a terminal below which the detail leaves more of them to the list."""
+"""The rows of a terminal below which the line about the machine is cut, so that the list keeps its rows."""
 
 
 class ModelDetail(Vertical):
