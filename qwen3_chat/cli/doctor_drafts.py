@@ -16,7 +16,7 @@ from qwen3_chat.errors import ModelError
 from qwen3_chat.models.catalog import ModelReference, find_family_model
 from qwen3_chat.models.fit import Machine, assess
 from qwen3_chat.models.library import list_models_on_disk
-from qwen3_chat.models.picker import DiskModel, identify_models
+from qwen3_chat.models.picker import DiskModel, ModelVariant, identify_models
 from qwen3_chat.models.picker.draft_choice import (
     DraftChoice,
     DraftState,
@@ -109,7 +109,7 @@ def _find_target(
     for model, file in ((one.model, one.file) for one in files):
         if file.path.expanduser().absolute() == path:
             assessment = assess(model, file.quant, machine, None, file.size_bytes)
-            return variant_target(f"{file.name} {file.quant}", assessment, path)
+            return variant_target(ModelVariant(assessment, file.size_bytes, file))
     return find_draft_target(path, path.stem, machine)
 
 

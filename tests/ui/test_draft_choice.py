@@ -15,6 +15,7 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.models.fit import Machine
 from qwen3_chat.record_copies import replace
 from qwen3_chat.texts import Language, set_language, t
+from qwen3_chat.ui.model_list import DemoRow, FileRow
 from qwen3_chat.ui.screens.draft_choice_screen import DraftChoiceScreen
 from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
 from tests.fakes import MODEL, FakeEngine
@@ -239,3 +240,18 @@ async def test_those_that_suit_come_first_and_several_quants_are_told_apart(tmp_
         assert values[:2] == ["none", "auto"]
         assert set(values[2:4]) == {"0.6B:Q8_0", "1.7B"}
         assert set(values[4:]) == {"0.6B:Q4_K_M", "4B"}
+
+
+async def test_a_file_of_ones_own_and_the_demo_have_their_line_too(tmp_path: Path) -> None:
+    install(tmp_path, B0_6B=SMALL)
+    own = tmp_path / "own.gguf"
+    write_model(own, LARGE, is_hollow=True)
+    async with opened(tmp_path, named_draft="0.6B", engine=engine_with(own, draft="x")) as (app, screen):
+        screen.search_input.value = ""
+        await app.until(lambda: {FileRow, DemoRow} <= {type(line) for line in screen.lines.values()})
+        for kind, key in ((FileRow, "draft_model.cost.unmeasured"), (DemoRow, "draft_model.phrase.unknown")):
+            ids = [line_id for line_id, line in screen.lines.items() if isinstance(line, kind)]
+            screen.options.highlighted = list(screen.lines).index(ids[0])
+            await app.sees(t(key, need="").split(",")[-1].strip())
+        choices = await on_the_choices(app)
+        assert choices.highlighted.state == "unknown"

@@ -23,7 +23,7 @@ from qwen3_chat.models.fit.drafts import (
     find_draft_obstacle,
 )
 from qwen3_chat.models.library import matches_reference
-from qwen3_chat.models.picker.model_table import DiskModel, model_from_header
+from qwen3_chat.models.picker.model_table import DiskModel, ModelTable, ModelVariant, model_from_header
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import AUTO_DRAFT_MODEL, NO_DRAFT_MODEL, read_draft_value
 from qwen3_chat.texts import t
@@ -130,12 +130,22 @@ def find_draft_target(path: Path, title: str, machine: Machine) -> DraftTarget:
     return DraftTarget(title, header.shape, assessment, path)
 
 
-def variant_target(title: str, assessment: Assessment, path: Path | None) -> DraftTarget:
+def variant_target(variant: ModelVariant) -> DraftTarget:
     """Return the model of a row, by its file where it has one."""
-    if path is None:
+    title, assessment = variant.title, variant.assessment
+    if variant.file is None:
         return DraftTarget(title, assessment.model.shape, assessment)
+    path = variant.file.path
     shape = _read_shape(path)
     return DraftTarget(title, None if isinstance(shape, ModelError) else shape, assessment, path)
+
+
+def read_draft_files(value: str, table: ModelTable, files: Sequence[DiskModel]) -> None:
+    """Read what a choice needs of the files in a table, so that later none has to be waited for."""
+    if value == NO_DRAFT_MODEL:
+        return
+    for variant in (variant for row in table.rows for variant in row.variants if variant.file):
+        find_draft_choice(value, variant_target(variant), table.machine, files)
 
 
 def list_draft_choices(

@@ -26,7 +26,6 @@ from qwen3_chat.models.picker import (
     DownloadPhase,
     ModelPicker,
     ModelRow,
-    ModelTable,
     ModelVariant,
     ServerRow,
     build_model_table,
@@ -37,6 +36,7 @@ from qwen3_chat.models.picker.draft_choice import (
     find_draft_choice,
     find_draft_target,
     list_draft_choices,
+    read_draft_files,
     variant_target,
 )
 from qwen3_chat.models.picker.offer_text import describe_offers
@@ -203,15 +203,8 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             table, DemoRow(self.model_picker.demo), self.servers, self._files_without_a_row()
         )
         self.fill()
-        await to_thread(self._read_draft_files, table)
-
-    def _read_draft_files(self, table: ModelTable) -> None:
-        """Read what the lines about drafts need of the files, so that moving among them waits for nothing."""
-        drafts = self.model_picker.drafts
-        if drafts is None or drafts.value == NO_DRAFT_MODEL:
-            return
-        for variant in (variant for row in table.rows for variant in row.variants if variant.file):
-            find_draft_choice(drafts.value, self._variant_target(variant), table.machine, self.disk_models)
+        if self.model_picker.drafts is not None:
+            await to_thread(read_draft_files, self.model_picker.drafts.value, table, self.disk_models)
 
     def _files_without_a_row(self) -> tuple[FileRow, ...]:
         self.model_picker.remember(self.loaded)
@@ -318,13 +311,14 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         if isinstance(line, FileRow) and not self.question:
             adapters = self.model_picker.adapter_sentence(line.choice.path)
             parts = filter(None, (str(line.choice.path), adapters))
-            self.detail.show(reason=terminal_safe(SEPARATOR.join(parts)))
+            self.detail.show(reason=terminal_safe(SEPARATOR.join(parts)), draft=self._draft_line(line))
             self.refresh_bindings()
             return
         if not isinstance(line, ModelRow) or self.machine is None or self.model_list is None:
             is_demo = isinstance(line, DemoRow) and not self.question
             adapters = self.model_picker.adapter_sentence(self.model_picker.demo.path) if is_demo else ""
-            self.detail.show(reason=terminal_safe(adapters) or self.question)
+            draft = self._draft_line(line) if isinstance(line, DemoRow) and is_demo else ""
+            self.detail.show(reason=terminal_safe(adapters) or self.question, draft=draft)
             self.refresh_bindings()
             return
         variant = self.variant(line)
@@ -341,7 +335,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             else model_list.reason_line(line, variant, offer_text, *facts),
             quants=model_list.quants_line(line, chosen_variant_index(line, self.chosen_quants)),
             context=model_list.context_line(CONTEXT_STEPS, self.n_ctx_step),
-            draft=self._draft_line(variant),
+            draft=self._draft_line(line),
             memory=model_list.progress_line(download)
             if download and download.phase is not DownloadPhase.DONE
             else model_list.memory_line(self.machine, variant.assessment),
@@ -349,15 +343,19 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         )
         self.refresh_bindings()
 
-    def _draft_line(self, variant: ModelVariant) -> Content | str:
-        drafts, table = self.model_picker.drafts, self.model_list and self.model_list.table
-        if drafts is None or not table:
+    def _draft_line(self, line: Line) -> Content | str:
+        drafts, machine, loaded = self.model_picker.drafts, self.machine, self.loaded
+        if drafts is None or machine is None or self.model_list is None:
             return ""
-        option = find_draft_choice(
-            drafts.value, self._variant_target(variant), table.machine, self.disk_models
+        is_off = drafts.value == NO_DRAFT_MODEL  # then no file is read for it
+        target = DraftTarget("", None) if is_off else self._draft_target(line, machine)
+        is_in_use = isinstance(line, ModelRow) and self.is_in_use(self.variant(line))
+        is_in_use = is_in_use or (isinstance(line, FileRow) and self._uses(line))
+        return model_list.draft_line(
+            find_draft_choice(drafts.value, target, machine, self.disk_models),
+            self.model_list.table.draft_of(self.variant(line)) if isinstance(line, ModelRow) else None,
+            loaded if is_in_use else None,
         )
-        loaded = self.loaded if self.is_in_use(variant) else None
-        return model_list.draft_line(option, table.draft_of(variant), loaded)
 
     def _drafts_now(self, variant: ModelVariant) -> bool:
         """Return whether the model in use may have this file open, to draft."""
@@ -366,11 +364,6 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             return False
         option = find_draft_choice(drafts.value, DraftTarget(loaded.name, None), machine, self.disk_models)
         return option.path == variant.file.path
-
-    @staticmethod
-    def _variant_target(variant: ModelVariant) -> DraftTarget:
-        path = variant.file.path if variant.file else None
-        return variant_target(variant.title, variant.assessment, path)
 
     def _status_text(self, variant: ModelVariant, download: Download | None) -> str:
         if download is not None and download.phase is not DownloadPhase.DONE:
@@ -485,7 +478,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
     def _draft_target(self, line: Line, machine: Machine) -> DraftTarget:
         match line:
             case ModelRow():
-                return self._variant_target(self.variant(line))
+                return variant_target(self.variant(line))
             case FileRow(title=title, choice=choice):
                 return find_draft_target(choice.path, title, machine)
             case _:
