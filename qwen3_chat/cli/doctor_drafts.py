@@ -57,8 +57,8 @@ class DraftFinding(msgspec.Struct, frozen=True):
 
     @property
     def is_problem(self) -> bool:
-        """True if nothing can be drafted as things are; a model that it does not suit is no problem."""
-        return self.state in (DraftState.MISSING, DraftState.DAMAGED, DraftState.ROOM)
+        """True if it is told among the problems."""
+        return self.state.is_problem
 
 
 def find_drafts(choice: ModelChoice, settings: Settings, paths: Paths, machine: Machine) -> DraftFinding:

@@ -1597,6 +1597,7 @@ TEXTS = {
     "ui.drafts.auto": "auto",
     "ui.drafts.demo": "the demo model",
     "ui.drafts.chosen": "Draft model from the next load on: {draft}.",
+    "ui.drafts.left_out": "left out here: {reason}",
     "ui.drafts.pending": "not yet: Enter loads the model again",
     "ui.drafts.in_use": "It drafts for the model in use; choose another draft model (F4) and load that again first.",
     "ui.models.vram": "GPU",

@@ -1587,6 +1587,7 @@ TEXTS = {
     "ui.drafts.auto": "自动",
     "ui.drafts.demo": "演示模型",
     "ui.drafts.chosen": "下次加载起的草稿模型：{draft}。",
+    "ui.drafts.left_out": "此处不用：{reason}",
     "ui.drafts.pending": "尚未生效：按 Enter 重新加载模型",
     "ui.drafts.in_use": "它正在为所用模型打草稿；请先按 F4 换一个草稿模型，再重新加载所用模型。",
     "ui.models.vram": "显存",

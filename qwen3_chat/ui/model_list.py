@@ -339,7 +339,9 @@ def draft_line(
     """
     line = Content.styled(t("ui.models.draft") + "  ", DIM)
     line += Content.styled(f" {terminal_safe(draft_value_label(option.value))} ", "$primary reverse bold")
-    note, colour = option.phrase, DIM if option.state.can_be_chosen else "$warning"
+    note, colour = option.phrase, "$warning" if option.state.is_problem else DIM
+    if not (option.state.is_problem or option.state.can_be_chosen):
+        note = t("ui.drafts.left_out", reason=note)
     if option.state is DraftState.OFF:
         note = ""
         if hint is not None:

@@ -139,7 +139,7 @@ async def test_another_vocabulary_of_as_many_tokens_is_told_apart(tmp_path: Path
     assert b"<think>" in data
     file.write_bytes(data.replace(b"<think>", b"<thinq>", 1))
     async with opened(tmp_path, named_draft="0.6B") as (app, _):
-        await app.sees("its tokens differ")
+        await app.sees("left out here: its tokens differ")
 
 
 async def test_one_that_is_gone_is_still_listed_and_said_to_be_missing(tmp_path: Path) -> None:

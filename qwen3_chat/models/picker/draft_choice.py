@@ -81,6 +81,11 @@ class DraftState(StrEnum):
     ROOM = "room"
 
     @property
+    def is_problem(self) -> bool:
+        """True if nothing can be drafted as things are; one that only does not suit a model is no problem."""
+        return self in (DraftState.MISSING, DraftState.DAMAGED, DraftState.ROOM)
+
+    @property
     def can_be_chosen(self) -> bool:
         """True if the choice makes sense for the model: it drafts, or may do so by itself."""
         return self in (DraftState.OFF, DraftState.DRAFTS, DraftState.UNPROVEN, DraftState.IDLE)
