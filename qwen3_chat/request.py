@@ -172,6 +172,8 @@ class LoadSettings(Struct, frozen=True):
     """The file of the model that drafts tokens for this one; empty for none."""
     drafts_on_gpu_only: bool = False
     """True if the draft model was not named by the user, who wants one where it helps: on a GPU mostly."""
+    missing_draft: str = ""
+    """The name of a draft model that is not installed, so that the load says that it goes on without it."""
 
 
 class LoadedModel(Struct, frozen=True):

@@ -25,7 +25,8 @@ def with_draft_model(
 ) -> LoadSettings:
     """Return the settings of a load with the model that drafts, if there is one to choose.
 
-    One that was named for any model is left out where it is not installed, or can't help this one.
+    One that was named for any model is left out where it can't help this one, or is not installed, which the
+    load then says for a model that drafts could help.
 
     Raises:
         ModelError: the one that was named for this model is not installed.
@@ -36,7 +37,9 @@ def with_draft_model(
     except ModelError:
         if not is_for_any_model:
             raise
-        found = None
+        shape = _shape(target)
+        is_missed = shape is not None and not shape.n_experts and not shape.delta_net
+        return replace(load_settings, missing_draft=text) if is_missed else load_settings
     if found is not None and is_for_any_model:
         found = _choose([found], target)
     if found is None:

@@ -30,6 +30,7 @@ TEXTS = {
     "engine.draft_for_experts": "No draft model is used: a model with experts is slower with one.",
     "engine.draft_not_loaded": "The draft model {name} could not be loaded; the model runs without it.",
     "engine.draft_gone": "The draft model {name} is no longer there; the model runs without it.",
+    "engine.draft_missing": "The draft model {name} is not installed; the model runs without it. `qwen3-chat doctor` says what to do.",
     "engine.draft_other_tokens": "{name} can't draft for this model: their tokens differ. The model runs without it.",
     "engine.load_refused": "llama.cpp cannot load {name}: {reason}",
     "engine.tools_left_out": "The chat template of this model leaves tools out, so it does not know of them; ask without tools, or take another model.",

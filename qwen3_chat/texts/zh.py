@@ -30,6 +30,7 @@ TEXTS = {
     "engine.draft_for_experts": "不使用草稿模型：专家混合模型用了反而更慢。",
     "engine.draft_not_loaded": "草稿模型 {name} 无法加载，模型不带它运行。",
     "engine.draft_gone": "草稿模型 {name} 已不存在，模型不带它运行。",
+    "engine.draft_missing": "草稿模型 {name} 未安装，模型不带它运行。`qwen3-chat doctor` 会说明怎么办。",
     "engine.draft_other_tokens": "{name} 不能为这个模型打草稿：两者的 token 不同。模型不带它运行。",
     "engine.load_refused": "llama.cpp 无法加载 {name}：{reason}",
     "engine.tools_left_out": "这个模型的对话模板不支持工具，模型不知道有工具可用；请不带工具提问，或换一个模型。",

@@ -17,6 +17,8 @@ from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import Settings, find_paths
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.demo import DEMO_FILE
+from qwen3_chat.engine.load_planner import LoadPlanner
+from qwen3_chat.engine.wire import Device
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError, UsageError
 from qwen3_chat.models.library import ModelDirs, find_model_dirs
@@ -24,6 +26,7 @@ from qwen3_chat.request import LoadSettings
 from qwen3_chat.session import ChatSession, LocalModel
 
 SMALL, LARGE = Shape(1, 32, 32, 1, 1, 32), Shape(2, 512, 1024, 4, 2, 64)
+EXPERTS = Shape(1, 32, 32, 1, 1, 32, experts=4, experts_used=2)
 
 
 @pytest.fixture
@@ -158,3 +161,21 @@ def test_the_setting_waits_until_llama_cpp_is_compiled_and_the_command_line_does
     for draft in (None, "0.6B"):
         make_engine(ModelChoice(gguf=models_dir / "Qwen3-8B-Q8_0.gguf", draft=draft), settings, paths)
     assert [Path(one.draft).name for one in made] == ["", "Qwen3-0.6B-Q8_0.gguf"]
+
+
+async def test_a_load_says_that_the_draft_model_of_the_setting_is_not_installed(
+    models_dir: Path, made: list[LoadSettings]
+) -> None:
+    write_model(models_dir / "Qwen3-30B-A3B-Q8_0.gguf", EXPERTS, is_hollow=True)
+    for target in ("8B", "30B-A3B"):
+        make_engine(ModelChoice(model=target), Settings(draft="1.7B"), find_paths())
+    make_engine(ModelChoice(model="8B"), Settings(draft="0.6B"), find_paths())
+    keys = []
+    for settings in made:
+        _, notices = await LoadPlanner(settings, None).plan(no_devices)
+        keys.append([(notice.key, notice.values) for notice in notices if "draft" in notice.key])
+    assert keys == [[("engine.draft_missing", {"name": "1.7B"})], [], []]
+
+
+async def no_devices() -> tuple[Device, ...]:
+    return ()
