@@ -37,6 +37,17 @@ MAX_ADAPTERS, MAX_ADAPTER_SCALE = 16, 100.0
 MAX_ADAPTER_LABEL_CHARS = 40
 """The longest name of an adapter that is shown."""
 
+NO_DRAFT_MODEL, AUTO_DRAFT_MODEL = "none", "auto"
+"""The values for the draft model by which none drafts, and by which one is chosen that suits, if any."""
+
+
+def read_draft_value(text: str | None) -> str:
+    """Return the value for the draft model that a text means: nothing is none, case does not matter."""
+    value = (text or "").strip()
+    is_word = value.lower() in (NO_DRAFT_MODEL, AUTO_DRAFT_MODEL)
+    return value.lower() if is_word else value or NO_DRAFT_MODEL
+
+
 MAX_DRAFT_N_CTX = 16_384
 """The longest context of a draft model: in longer chats it would take more memory than it is worth."""
 
@@ -161,6 +172,8 @@ class LoadSettings(Struct, frozen=True):
     """The file of the model that drafts tokens for this one; empty for none."""
     drafts_on_gpu_only: bool = False
     """True if the draft model was not named by the user, who wants one where it helps: on a GPU mostly."""
+    missing_draft: str = ""
+    """The name of a draft model that is not installed, so that the load says that it goes on without it."""
 
 
 class LoadedModel(Struct, frozen=True):

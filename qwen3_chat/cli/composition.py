@@ -39,6 +39,7 @@ from qwen3_chat.sampling import SAMPLING_PARAMETERS
 from qwen3_chat.texts import current_language, t
 
 if TYPE_CHECKING:
+    from qwen3_chat.config.settings_store import SettingsStore
     from qwen3_chat.engine import Engine
     from qwen3_chat.engine.warm_client import WarmEngine
     from qwen3_chat.engine.wire import DeviceLister, MeasuredDevice
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from qwen3_chat.models.hub import HubFile, ModelPulled, PullTarget
     from qwen3_chat.models.hub.model_pull import PullEventSink
     from qwen3_chat.models.picker import ModelPicker
-    from qwen3_chat.session import ChatSession, TurnOptions
+    from qwen3_chat.session import ChatSession, EngineChoice, TurnOptions
     from qwen3_chat.store import ChatStore
     from qwen3_chat.tools.built_in_tools import Toolbox
     from qwen3_chat.tools.consent import ConsentPrompt, ConsentRules
@@ -402,17 +403,23 @@ async def _probe_and_measure(
 
 
 def make_model_picker(
-    session: ChatSession, startup_choice: ModelChoice, settings: Settings, paths: Paths
+    session: ChatSession, startup_choice: ModelChoice, settings_store: SettingsStore, paths: Paths
 ) -> ModelPicker:
-    """Make the model picker; it probes the machine through the engine in use at that moment."""
+    """Make the model picker; it probes the machine through the engine in use at that moment.
+
+    Of the settings, the model that drafts counts as it is when a model is loaded, the others as they were.
+    """
     from qwen3_chat.cli.named_servers import server_rows
     from qwen3_chat.models.hardware import override_machine
     from qwen3_chat.models.hub import hubs_from, pull_target, resolve_target
     from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
     from qwen3_chat.models.library import find_local_copies
     from qwen3_chat.models.picker import Downloads, ModelPicker, StartupAdapters
+    from qwen3_chat.models.picker.draft_choice import DraftSetting
     from qwen3_chat.session import LocalModel
 
+    settings = settings_store.settings
+    drafts = DraftSetting(settings_store, startup_choice.draft)
     hubs = hubs_from(os.environ)
     model_dirs = configured_model_dirs(settings)
     vram, ram = startup_choice.vram, startup_choice.ram
@@ -425,14 +432,19 @@ def make_model_picker(
 
         return await pull_target(target, hubs, paths.models, report, copies)
 
+    def engine_of(choice: EngineChoice) -> Engine:
+        named = replace(startup_choice, draft=drafts.named_at_start)
+        return make_chosen_engine(choice, named, replace(settings, draft=drafts.stored), paths)
+
     return ModelPicker(
         probe=partial(_probe_through_engine, session, paths),
         folder=paths.models,
         model_dirs=model_dirs,
         downloads=Downloads(lambda text: resolve_target(text, hubs, DEFAULT_RETRY_POLICY), fetch),
-        make_engine=lambda choice: make_chosen_engine(choice, startup_choice, settings, paths),
+        make_engine=engine_of,
         demo=LocalModel(DEMO_FILE),
         servers=partial(server_rows, paths.settings_file, startup_choice),
         override_machine=None if (vram, ram) == (None, None) else partial(override_machine, vram, ram),
         adapters=StartupAdapters(adapted, labels) if adapted is not None else None,
+        drafts=drafts,
     )

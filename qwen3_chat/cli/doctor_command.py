@@ -23,13 +23,14 @@ from rich.cells import set_cell_size
 from qwen3_chat import __version__
 from qwen3_chat.cli.composition import probe_hardware_sync
 from qwen3_chat.cli.doctor_calibration import CalibrationReport, print_calibration, run_calibration
+from qwen3_chat.cli.doctor_drafts import DraftFinding, find_drafts, format_drafts_finding
 from qwen3_chat.cli.doctor_fix import FIX_COMMAND, fix_build, undo_fix
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.named_servers import find_missing_parsers, probe_named_servers
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.cli.terminal_lines import print_sentence
 from qwen3_chat.cli.warm_option import find_warm_engines, format_warm_engine
-from qwen3_chat.config import find_paths
+from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine.llama_build import BuildFolder
 from qwen3_chat.engine.llama_compilation import missing_llama_cpp_sentence
 from qwen3_chat.engine.native_libraries import has_llama_cpp
@@ -154,6 +155,7 @@ class DoctorFacts(msgspec.Struct, frozen=True):
     engine_log: str = ""
     build: str = ""
     warm_engines: list[WarmStatus] = []
+    draft: DraftFinding | None = None
 
 
 def run_doctor(
@@ -176,8 +178,12 @@ def run_doctor(
     has_library = has_llama_cpp(BuildFolder(paths.builds).environment())
     lack = "" if has_library else missing_llama_cpp_sentence()
     facts = _facts(hardware, paths.models, sources, lack)
+    settings = read_settings(paths.settings_file).settings
+    draft = find_drafts(calibrated_model or ModelChoice(), settings, paths, hardware.machine)
     facts = replace(
         facts,
+        draft=draft,
+        problems=[*facts.problems, *_draft_problems(draft)],
         servers=probe_servers(paths.settings_file),
         interface_log=str(paths.interface_log_file),
         engine_log=str(paths.engine_log_file),
@@ -240,6 +246,13 @@ def find_problems(
     if sources and all(source.failure for source in sources):
         problems.append(Problem(t("doctor.no_network")))
     return problems
+
+
+def _draft_problems(draft: DraftFinding) -> list[Problem]:
+    if not draft.is_problem:
+        return []
+    text = t("doctor.draft_problem", sentence=draft.sentence, remedy=draft.remedy)
+    return [Problem(text, draft.command, draft.error_code)]
 
 
 def _versions() -> dict[str, str]:
@@ -320,6 +333,8 @@ def _print(facts: DoctorFacts) -> None:
     free = "?" if facts.disk_free_bytes is None else format_size(facts.disk_free_bytes)
     _row("doctor.disk", [t("doctor.disk_line", free=free, folder=facts.models_folder)])
     _row("doctor.network", [_source_line(source) for source in facts.sources])
+    if facts.draft:
+        _row("doctor.draft", format_drafts_finding(facts.draft))
     if facts.servers:
         _row("doctor.servers", format_servers(facts.servers))
     if facts.warm_engines:

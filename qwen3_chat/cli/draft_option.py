@@ -12,10 +12,7 @@ from qwen3_chat.models.catalog import ModelReference, Shape
 from qwen3_chat.models.fit.drafts import AUTO_DRAFT_NAMES, may_draft_for
 from qwen3_chat.models.library import ModelDirs, find_model_file, list_external_models, list_models_on_disk
 from qwen3_chat.record_copies import replace
-from qwen3_chat.request import LoadSettings
-
-AUTO = "auto"
-"""The value by which a model is chosen that suits, where there is one."""
+from qwen3_chat.request import AUTO_DRAFT_MODEL, LoadSettings
 
 
 def with_draft_model(
@@ -28,7 +25,8 @@ def with_draft_model(
 ) -> LoadSettings:
     """Return the settings of a load with the model that drafts, if there is one to choose.
 
-    One that was named for any model is left out where it is not installed, or can't help this one.
+    One that was named for any model is left out where it can't help this one, or is not installed, which the
+    load then says for a model that drafts could help.
 
     Raises:
         ModelError: the one that was named for this model is not installed.
@@ -39,18 +37,20 @@ def with_draft_model(
     except ModelError:
         if not is_for_any_model:
             raise
-        found = None
+        shape = _shape(target)
+        is_missed = shape is not None and not shape.n_experts and not shape.delta_net
+        return replace(load_settings, missing_draft=text) if is_missed else load_settings
     if found is not None and is_for_any_model:
         found = _choose([found], target)
     if found is None:
         return load_settings
-    return replace(load_settings, draft=str(found.absolute()), drafts_on_gpu_only=text == AUTO)
+    return replace(load_settings, draft=str(found.absolute()), drafts_on_gpu_only=text == AUTO_DRAFT_MODEL)
 
 
 def _find(text: str, target: Path, models_dir: Path, model_dirs: ModelDirs) -> Path | None:
     if text == DEMO_REFERENCE:
         return DEMO_FILE
-    if text != AUTO:
+    if text != AUTO_DRAFT_MODEL:
         return find_model_file(models_dir, ModelReference.parse(text), list_external_models(model_dirs))
     found = {model.name: model.path for model in list_models_on_disk(models_dir, model_dirs)}
     return _choose((found[name] for name in AUTO_DRAFT_NAMES if name in found), target)

@@ -13,7 +13,7 @@ from qwen3_chat.demo import DEMO_FILE, DEMO_REFERENCE
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError, UsageError
 from qwen3_chat.record_copies import replace
-from qwen3_chat.request import LoadSettings, PersistenceOptions
+from qwen3_chat.request import NO_DRAFT_MODEL, LoadSettings, PersistenceOptions, read_draft_value
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, parse_server_kind
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import GIB
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from qwen3_chat.models.fit import Machine
     from qwen3_chat.models.library import ModelDirs
     from qwen3_chat.session import EngineChoice
-
-
-NO_DRAFT_MODEL = "none"
-"""The value of `--draft` by which no model drafts, whatever the setting says."""
 
 
 def configured_model_dirs(settings: Settings | None = None) -> ModelDirs:
@@ -111,8 +107,8 @@ def make_engine(
             raise UsageError(ErrorCode.SERVER_WITHOUT_ENDPOINT)
         file = resolve_model_file(choice, settings, paths.models)
         load_settings = model_load_settings(choice, file)
-        draft = settings.draft if choice.draft is None else choice.draft
-        if draft not in (None, NO_DRAFT_MODEL):
+        draft = read_draft_value(settings.draft if choice.draft is None else choice.draft)
+        if draft != NO_DRAFT_MODEL:
             from qwen3_chat.cli.draft_option import with_draft_model  # here: few starts have one
             from qwen3_chat.engine.llama_build import BuildFolder
             from qwen3_chat.engine.native_libraries import has_llama_cpp

@@ -19,6 +19,7 @@ from qwen3_chat.cli.shared_options import NO_TOOL_OPTIONS, ModelChoice, ToolOpti
 from qwen3_chat.cli.standard_streams import is_interactive, read_line, read_new_line
 from qwen3_chat.cli.terminal_lines import terminal_columns
 from qwen3_chat.config import find_paths, read_settings
+from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.documents.export_options import ExportFormat
 from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.comparison_lines import ComparisonLines
@@ -78,7 +79,9 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int
             comparisons = ComparisonLines(
                 session,
                 runtime.store,
-                lambda: make_model_picker(session, choice, settings, paths),
+                lambda: make_model_picker(
+                    session, choice, SettingsStore(settings, paths.settings_file), paths
+                ),
                 renderer.write_line,
                 _read_line,
                 run_until_interrupt,

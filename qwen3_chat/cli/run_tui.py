@@ -96,8 +96,10 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions, *, in_
         notices = EngineNotices()
         notices.subscribe(runtime.engine)
 
+        settings_store = SettingsStore(settings, paths.settings_file)
+
         def make_picker() -> ModelPicker:
-            picker = make_model_picker(runtime.session, choice, settings, paths)
+            picker = make_model_picker(runtime.session, choice, settings_store, paths)
             return replace(picker, make_engine=_with_notices(picker.make_engine, notices))
 
         screen = _make_screen(runtime, make_picker, settings, paths, highlighter)
@@ -109,7 +111,7 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions, *, in_
         app = ChatApp(
             screen,
             themes.themes,
-            SettingsStore(settings, paths.settings_file),
+            settings_store,
             keymap,
             paths.data / "copied.txt",
             [

@@ -55,6 +55,8 @@ class LoadPlanner:
         make = _plan_with_draft if machine and self.settings.draft else make_plan
         plan, notices = await asyncio.to_thread(make, header, size_bytes, machine, self.settings)
         self._plan = plan
+        if self.settings.missing_draft:
+            notices = (*notices, Notice("engine.draft_missing", {"name": self.settings.missing_draft}))
         return plan, notices
 
     def fall_back(self, error: EngineError) -> Notice | None:

@@ -25,6 +25,9 @@ from qwen3_chat.models.weights import Weights, WeightsSum
 from qwen3_chat.record_copies import replace
 
 MAGIC = b"GGUF"
+COMPARED_EVERY = 61
+"""Every so many tokens of two vocabularies are compared, and all special ones."""
+_SPECIAL_KINDS = (3, 4)  # control and user-defined tokens, by `llama_token_type` in llama.h
 _DEFAULT_ALIGNMENT_BYTES = 32
 _CHUNK_BYTES = 1 << 20
 _MAX_HEADER_BYTES = 1 << 26
@@ -36,6 +39,7 @@ _MAX_NUMBERS_IN_ARRAY = 512  # a number for each layer
 _MAX_ENTRIES = 1 << 16
 _MAX_TENSORS = 1 << 18
 _MAX_SKIPPED_STRINGS = 1 << 22
+_MAX_VOCABULARY_TOKENS, _MAX_TOKEN_BYTES = 1 << 20, 1 << 12
 _MAX_DIMENSIONS = 4
 _MAX_TENSOR_WEIGHTS = 1 << 44
 _MAX_ALIGNMENT_BYTES = 1 << 20
@@ -296,6 +300,52 @@ def read_header(source: BinaryIO, name: str) -> GgufHeader:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class TokenSample:
+    """The tokens of a file that are compared with those of another: all special ones, some of the others."""
+
+    n_tokens: int
+    others: tuple[bytes, ...]
+    specials: Mapping[int, bytes]
+
+    def differs_from(self, other: TokenSample) -> bool:
+        """Return whether the two vocabularies are certainly not the same; the engine compares more."""
+        if (self.n_tokens, self.others) != (other.n_tokens, other.others):
+            return True
+        in_both = self.specials.keys() & other.specials.keys()
+        return any(self.specials[token] != other.specials[token] for token in in_both)
+
+
+def read_token_sample(path: Path) -> TokenSample | None:
+    """Read the tokens of a file that can be compared; None where it lists none, or can't be read."""
+    tokens: list[bytes] = []
+    kinds: list[int] = []
+    try:
+        with path.open("rb") as source:
+            reader = _Reader(source)
+            reader.skip(len(MAGIC) + _U32.size + _U64.size)
+            for _ in range(min(reader.number(_U64), _MAX_ENTRIES)):
+                key, kind = reader.string(), reader.number(_U32)
+                if key == "tokenizer.ggml.tokens" and kind == _ARRAY:
+                    tokens = reader.strings()
+                elif key == "tokenizer.ggml.token_type" and kind == _ARRAY:
+                    kinds = reader.numbers()
+                else:
+                    reader.value(kind)
+                if tokens and kinds:
+                    break
+    except (OSError, ValueError, EOFError, _DamagedError, RecursionError):
+        return None
+    if not tokens:
+        return None
+    specials = {
+        index: token
+        for index, (token, kind) in enumerate(zip(tokens, kinds, strict=False))
+        if kind in _SPECIAL_KINDS
+    }
+    return TokenSample(len(tokens), tuple(tokens[::COMPARED_EVERY]), specials)
+
+
 def _check_numbers(metadata: Mapping[str, MetadataValue]) -> None:
     """Refuse numbers that no model has.
 
@@ -443,6 +493,31 @@ class _Reader:
         if kind not in _SCALARS:
             raise _DamagedError
         return self.number(_SCALARS[kind])
+
+    def strings(self) -> list[bytes]:
+        """Read an array of strings as bytes, a vocabulary; an array of anything else is damage."""
+        kind, count = self.number(_U32), self.number(_U64)
+        if kind != _STRING or count > _MAX_VOCABULARY_TOKENS:
+            raise _DamagedError
+        strings = []
+        for _ in range(count):
+            size = self.number(_U64)
+            if size > _MAX_TOKEN_BYTES or len(data := self.peek(size)) < size:
+                raise _DamagedError
+            self._at += size
+            strings.append(data)
+        return strings
+
+    def numbers(self) -> list[int]:
+        """Read an array of whole numbers of 32 bits; an array of anything else is damage."""
+        kind, count = self.number(_U32), self.number(_U64)
+        if kind not in (4, 5) or count > _MAX_VOCABULARY_TOKENS:
+            raise _DamagedError
+        data = self.peek(size := count * _U32.size)
+        if len(data) < size:
+            raise EOFError
+        self._at += size
+        return list(struct.unpack(f"<{count}I", data))
 
     def _keep(self, size: int) -> None:
         """Count what is kept of the file, a string or a value."""

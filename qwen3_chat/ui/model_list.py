@@ -13,6 +13,7 @@ from qwen3_chat.demo import DEMO_REFERENCE
 from qwen3_chat.models.catalog import ThinkingSupport
 from qwen3_chat.models.fit import Assessment, Fit, Machine
 from qwen3_chat.models.fit.assessment import format_context
+from qwen3_chat.models.fit.drafts import DraftAssessment
 from qwen3_chat.models.library import Origin
 from qwen3_chat.models.picker import (
     INSTALLED_MARK,
@@ -23,6 +24,8 @@ from qwen3_chat.models.picker import (
     ModelVariant,
     ServerRow,
 )
+from qwen3_chat.models.picker.draft_choice import DraftChoice, DraftState, draft_cost
+from qwen3_chat.request import AUTO_DRAFT_MODEL, NO_DRAFT_MODEL, LoadedModel
 from qwen3_chat.session import LocalModel
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import (
@@ -319,6 +322,34 @@ def context_line(steps: tuple[int | None, ...], chosen: int) -> Content:
         text = f" {t('ui.models.auto') if n_ctx is None else f'{n_ctx // 1024}K'} "
         line += Content.styled(text, "$primary reverse bold" if index == chosen else "$foreground")
     return line
+
+
+def draft_value_label(value: str) -> str:
+    """Return a value for the model that drafts as it is shown: a name, or the word for none or for auto."""
+    return t(f"ui.drafts.{value}") if value in (NO_DRAFT_MODEL, AUTO_DRAFT_MODEL) else value
+
+
+def draft_line(
+    option: DraftChoice, hint: DraftAssessment | None = None, loaded: LoadedModel | None = None
+) -> Content:
+    """Return the model that is to draft and what it comes to.
+
+    `hint` is one that could where none is set. `loaded` is the model of the line, if it is in use: what does
+    not hold for it yet is said so.
+    """
+    line = Content.styled(t("ui.models.draft") + "  ", DIM)
+    line += Content.styled(f" {terminal_safe(draft_value_label(option.value))} ", "$primary reverse bold")
+    note, colour = option.phrase, "$warning" if option.state.is_problem else DIM
+    if not (option.state.is_problem or option.state.can_be_chosen):
+        note = t("ui.drafts.left_out", reason=note)
+    if option.state is DraftState.OFF:
+        note = ""
+        if hint is not None:
+            note = t("ui.models.draft_hint", draft=hint.candidate.model.name, cost=draft_cost(hint))
+    is_to_draft = option.state is DraftState.DRAFTS
+    if loaded is not None and bool(loaded.draft) != is_to_draft and option.state.can_be_chosen:
+        note, colour = t("ui.drafts.pending"), "$warning"
+    return line + Content.styled(f" {terminal_safe(note)}", colour)
 
 
 def memory_line(machine: Machine, assessment: Assessment) -> Content:

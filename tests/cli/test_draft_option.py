@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from benchmarks.random_model import Shape, write_model
+from qwen3_chat.cli.composition import make_model_picker
 from qwen3_chat.cli.draft_option import with_draft_model
 from qwen3_chat.cli.engine_composition import make_chosen_engine, make_engine
 from qwen3_chat.cli.models_command import list_models
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import Settings, find_paths
+from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.demo import DEMO_FILE
+from qwen3_chat.engine.load_planner import LoadPlanner
+from qwen3_chat.engine.wire import Device
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError, UsageError
 from qwen3_chat.models.library import ModelDirs, find_model_dirs
 from qwen3_chat.request import LoadSettings
-from qwen3_chat.session import LocalModel
+from qwen3_chat.session import ChatSession, LocalModel
 
 SMALL, LARGE = Shape(1, 32, 32, 1, 1, 32), Shape(2, 512, 1024, 4, 2, 64)
+EXPERTS = Shape(1, 32, 32, 1, 1, 32, experts=4, experts_used=2)
 
 
 @pytest.fixture
@@ -80,9 +86,9 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[LoadSettings]:
 
 def test_the_command_line_counts_more_than_the_setting(models_dir: Path, made: list[LoadSettings]) -> None:
     settings, paths, large = Settings(draft="0.6B"), find_paths(), models_dir / "Qwen3-8B-Q8_0.gguf"
-    for draft in (None, "none", "demo"):
+    for draft in (None, "none", "None ", "demo"):
         make_engine(ModelChoice(gguf=large, draft=draft), settings, paths)
-    assert [Path(one.draft).name for one in made] == ["Qwen3-0.6B-Q8_0.gguf", "", DEMO_FILE.name]
+    assert [Path(one.draft).name for one in made] == ["Qwen3-0.6B-Q8_0.gguf", "", "", DEMO_FILE.name]
     with pytest.raises(UsageError) as failure:
         make_engine(ModelChoice(endpoint="http://127.0.0.1:9", draft="auto"), settings, paths)
     assert failure.value.code is ErrorCode.DRAFT_WITH_ENDPOINT
@@ -97,6 +103,25 @@ def test_a_draft_model_for_any_model_leaves_those_alone_that_it_does_not_suit(
     startup = ModelChoice(gguf=models_dir / "Qwen3-8B-Q8_0.gguf", draft=setting)
     make_chosen_engine(LocalModel(small), startup, Settings(), find_paths())
     assert [one.draft for one in made] == ["", ""]
+
+
+def test_a_choice_in_the_model_picker_counts_from_the_next_load_on(
+    models_dir: Path, made: list[LoadSettings]
+) -> None:
+    paths = find_paths()
+    store = SettingsStore(Settings(draft="auto"), paths.settings_file)
+    large = models_dir / "Qwen3-8B-Q8_0.gguf"
+    session = cast(ChatSession, None)  # which only the probe of the machine asks
+    picker = make_model_picker(session, ModelChoice(gguf=large, draft="none"), store, paths)
+    assert picker.drafts is not None
+    for value in (None, "0.6B", "none"):
+        if value:
+            picker.drafts.choose(value)
+        picker.make_engine(LocalModel(large))
+    store.change("draft", "0.6B")  # in the settings, while the app runs
+    picker.make_engine(LocalModel(large))
+    small = "Qwen3-0.6B-Q8_0.gguf"
+    assert [Path(one.draft).name for one in made] == ["", small, "", small]
 
 
 def test_adapters_stay_with_the_model_that_they_were_named_with(
@@ -136,3 +161,21 @@ def test_the_setting_waits_until_llama_cpp_is_compiled_and_the_command_line_does
     for draft in (None, "0.6B"):
         make_engine(ModelChoice(gguf=models_dir / "Qwen3-8B-Q8_0.gguf", draft=draft), settings, paths)
     assert [Path(one.draft).name for one in made] == ["", "Qwen3-0.6B-Q8_0.gguf"]
+
+
+async def test_a_load_says_that_the_draft_model_of_the_setting_is_not_installed(
+    models_dir: Path, made: list[LoadSettings]
+) -> None:
+    write_model(models_dir / "Qwen3-30B-A3B-Q8_0.gguf", EXPERTS, is_hollow=True)
+    for target in ("8B", "30B-A3B"):
+        make_engine(ModelChoice(model=target), Settings(draft="1.7B"), find_paths())
+    make_engine(ModelChoice(model="8B"), Settings(draft="0.6B"), find_paths())
+    keys = []
+    for settings in made:
+        _, notices = await LoadPlanner(settings, None).plan(no_devices)
+        keys.append([(notice.key, notice.values) for notice in notices if "draft" in notice.key])
+    assert keys == [[("engine.draft_missing", {"name": "1.7B"})], [], []]
+
+
+async def no_devices() -> tuple[Device, ...]:
+    return ()

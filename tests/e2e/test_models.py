@@ -101,6 +101,7 @@ def test_the_doctor_tells_what_is_there(program: Program) -> None:
     assert "CPU" in found["backends"]
     assert found["ram"]["available_bytes"] > 0
     assert len(found["sources"]) == 2
+    assert (found["draft"]["setting"], found["draft"]["state"]) == (None, "off")
 
 
 def test_the_doctor_speaks_to_people(program: Program) -> None:

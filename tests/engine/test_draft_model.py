@@ -118,7 +118,8 @@ def test_a_draft_model_that_makes_no_sense_is_a_notice(demo_gguf: Path, tmp_path
         (demo_gguf, other, "engine.draft_other_tokens"),
         (experts, demo_gguf, "engine.draft_for_experts"),
         (demo_gguf, broken, "gguf.header_cut"),
-        (demo_gguf, tmp_path / "missing.gguf", "gguf.missing"),
+        (demo_gguf, broken, "engine.draft_not_loaded"),
+        (demo_gguf, tmp_path / "missing.gguf", "engine.draft_gone"),
     ):
         events = list[EngineEvent]()
         with opened(target, tmp_path, draft=draft, on_event=events.append) as model:

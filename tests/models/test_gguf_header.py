@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
-from qwen3_chat.models.gguf import read_file, read_header
+from qwen3_chat.models.gguf import (
+    COMPARED_EVERY,
+    TokenSample,
+    read_file,
+    read_header,
+    read_token_sample,
+)
 
 
 def text(value: str) -> bytes:
@@ -332,3 +338,43 @@ def test_the_real_vocabulary_is_read(qwen3_vocabulary: Path) -> None:
     assert found.metadata["tokenizer.ggml.tokens"] is None
     assert found.text("tokenizer.chat_template").startswith("{%- if tools %}")
     assert (found.architecture, found.tensor_count, found.expected_bytes) == ("qwen3", 0, path.stat().st_size)
+
+
+def tokens_file(folder: Path, *tokens: str, kinds: tuple[int, ...] = ()) -> Path:
+    listed = struct.pack("<IIQ", 9, 8, len(tokens)) + b"".join(map(text, tokens))
+    types = struct.pack(f"<IIQ{len(kinds)}I", 9, 5, len(kinds), *kinds)
+    entries = [text("tokenizer.ggml.tokens") + listed, text("tokenizer.ggml.token_type") + types]
+    path = folder / f"{len(list(folder.iterdir()))}.gguf"
+    path.write_bytes(header([*QWEN3_8B, *entries], []))
+    return path
+
+
+def test_vocabularies_are_told_apart_by_their_number_their_special_tokens_and_some_others(
+    tmp_path: Path,
+) -> None:
+    words = [f"t{number}" for number in range(3 * COMPARED_EVERY)]
+    kinds = tuple(3 if number == 5 else 1 for number in range(len(words)))
+
+    def sample(**changed: str) -> TokenSample:
+        found = read_token_sample(tokens_file(tmp_path, *(changed.get(w, w) for w in words), kinds=kinds))
+        assert found is not None
+        return found
+
+    plain = sample()
+    assert plain.specials == {5: b"t5"}
+    assert not plain.differs_from(sample())
+    assert plain.differs_from(sample(t5="<other>"))
+    assert plain.differs_from(sample(**{f"t{COMPARED_EVERY}": "other"}))
+    words.append("one more")
+    assert plain.differs_from(sample())
+
+
+def test_tokens_of_a_damaged_file_are_none(tmp_path: Path) -> None:
+    path = tokens_file(tmp_path, "a", "b", kinds=(1, 3))
+    data = path.read_bytes()
+    for size in range(len(data)):
+        path.write_bytes(data[:size])
+        read_token_sample(path)
+    path.write_bytes(data.replace(struct.pack("<Q", 2), b"\xff" * 8))
+    assert read_token_sample(path) is None
+    assert read_token_sample(tmp_path / "missing.gguf") is None

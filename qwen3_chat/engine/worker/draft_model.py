@@ -17,18 +17,16 @@ from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, Context
 from qwen3_chat.engine.worker.native_library import NativeLibrary, NativeModel, NativeVocab
 from qwen3_chat.engine.worker.vocab import Vocab
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models.displayed_names import displayed_name
-from qwen3_chat.models.gguf import GgufHeader, read_file
+from qwen3_chat.models.gguf import COMPARED_EVERY, GgufHeader, read_file
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import MAX_DRAFT_N_CTX, N_SEQUENCES
 
 MIN_PROBABILITY: Final = 0.75
 """The least probability of a drafted token: less probable ones are rejected too often."""
-
-_COMPARED_EVERY = 61
-"""Every so many tokens of two vocabularies are compared, and all special ones."""
 
 
 class DraftModel:
@@ -94,18 +92,21 @@ class DraftModel:
 
 def load_draft_model(
     library: NativeLibrary, path: Path, target: GgufHeader, vocab: Vocab, plan: LoadPlan
-) -> DraftModel | Notice:
-    """Load a draft model beside the model that it drafts for; return a notice where that makes no sense.
+) -> DraftModel | tuple[Notice, ...]:
+    """Load a draft model beside the model that it drafts for; return notices where that makes no sense.
 
     It is wholly where the other one is: on the GPU or on the processor.
     """
     name = path.name
+    not_loaded = Notice("engine.draft_not_loaded", {"name": name})
     if target.number(f"{target.architecture}.expert_count"):
-        return Notice("engine.draft_for_experts", {"name": name})
+        return (Notice("engine.draft_for_experts", {"name": name}),)
     try:
         header = read_file(path)
     except ModelError as error:
-        return Notice(error.code.text_key, error.plain_values)
+        if error.code is ErrorCode.MODEL_FILE_MISSING:
+            return (Notice("engine.draft_gone", {"name": name}),)
+        return Notice(error.code.text_key, error.plain_values), not_loaded
     draft_plan = replace(
         plan.with_placement(header.n_layers if plan.is_all_on_gpu else 0, 0),
         n_layers=header.n_layers,
@@ -115,7 +116,7 @@ def load_draft_model(
     )
     native = library.load_model(path, draft_plan, header.architecture, lambda fraction: True)
     if native is None:
-        return Notice("engine.draft_not_loaded", {"name": name})
+        return (not_loaded,)
     context = None
     if _have_same_tokens(native.vocab, vocab.native) and not native.keeps_states:
         context = native.make_context(draft_plan, N_SEQUENCES, MAX_OUTPUTS)
@@ -129,13 +130,13 @@ def load_draft_model(
                 parameters,
             )
         native.free()
-        return Notice("engine.draft_not_loaded", {"name": name})
+        return (not_loaded,)
     native.free()
-    return Notice("engine.draft_other_tokens", {"name": name})
+    return (Notice("engine.draft_other_tokens", {"name": name}),)
 
 
 def _have_same_tokens(first: NativeVocab, second: NativeVocab) -> bool:
     if first.n_tokens != second.n_tokens or first.special_ids() != second.special_ids():
         return False
-    compared = {*range(0, first.n_tokens, _COMPARED_EVERY), *first.special_ids()}
+    compared = {*range(0, first.n_tokens, COMPARED_EVERY), *first.special_ids()}
     return all(first.spelling(token) == second.spelling(token) for token in compared)

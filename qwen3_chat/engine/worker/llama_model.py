@@ -134,8 +134,9 @@ def _load_draft(
     from qwen3_chat.engine.worker.draft_model import load_draft_model  # here: few want it, and it needs numpy
 
     draft = load_draft_model(library, Path(settings.draft), header, vocab, plan)
-    if isinstance(draft, Notice):
-        on_event(draft)
+    if isinstance(draft, tuple):
+        for notice in draft:
+            on_event(notice)
         return None
     return draft
 

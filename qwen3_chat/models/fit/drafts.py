@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from qwen3_chat.models.catalog import FamilyModel, Shape, find_family_model
@@ -29,6 +30,15 @@ MIN_DRAFT_RATIO: Final = 8
 
 MIN_DRAFT_SPEEDUP: Final = 1.05
 """The measured speedup from which a model drafts without being named; less is within the noise."""
+
+
+class DraftObstacle(StrEnum):
+    """The reason why a model can't draft for another one, or why that one can't gain by it."""
+
+    EXPERTS = "experts"
+    STATES = "states"
+    TOKENS = "tokens"
+    RATIO = "ratio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +89,25 @@ class DraftAssessment:
 
 
 def may_draft_for(target: Shape, draft: Shape) -> bool:
-    """Return whether a model can gain by another one's drafts.
+    """Return whether a model can gain by another one's drafts."""
+    return find_draft_obstacle(target, draft) is None
+
+
+def find_draft_obstacle(target: Shape, draft: Shape) -> DraftObstacle | None:
+    """Return why a model can't gain by another one's drafts, whatever the memory; None where it can.
 
     It is dense, can take tokens back, which recurrent layers can't, has the same number of tokens, and is
     large enough beside it.
     """
-    is_dense = not (target.n_experts or draft.n_experts or target.delta_net or draft.delta_net)
-    return (
-        is_dense
-        and target.n_vocab == draft.n_vocab
-        and 0 < MIN_DRAFT_RATIO * draft.parameters <= target.parameters
-    )
+    if target.n_experts or draft.n_experts:
+        return DraftObstacle.EXPERTS
+    if target.delta_net or draft.delta_net:
+        return DraftObstacle.STATES
+    if target.n_vocab != draft.n_vocab:
+        return DraftObstacle.TOKENS
+    if not 0 < MIN_DRAFT_RATIO * draft.parameters <= target.parameters:
+        return DraftObstacle.RATIO
+    return None
 
 
 def draft_need_bytes(shape: Shape, size_bytes: int, context: ContextSpec) -> int:
@@ -127,6 +145,11 @@ def assess_draft(
     candidate = _choose_candidate(target.model.shape, list(installed))
     if candidate is None or not target.is_usable:
         return None
+    return assess_candidate(target, machine, candidate)
+
+
+def assess_candidate(target: Assessment, machine: Machine, candidate: DraftCandidate) -> DraftAssessment:
+    """Assess one draft model beside a model."""
     shape, context = target.model.shape, target.plan.context
     draft_shape = candidate.model.shape
     need_bytes = draft_need_bytes(draft_shape, candidate.size_bytes, context)

@@ -24,6 +24,7 @@ from qwen3_chat.models.library import (
     plan_removal,
 )
 from qwen3_chat.models.picker.background_downloads import Downloads
+from qwen3_chat.models.picker.draft_choice import DraftSetting
 from qwen3_chat.models.picker.model_table import (
     DiskModel,
     ModelVariant,
@@ -74,7 +75,7 @@ class ModelPicker:
 
     `servers` probes the servers that the user has named, and yields the rows of all after each response;
     `override_machine` replaces the machine by the one that the user states; `adapters` is None where none
-    were named.
+    were named. `drafts` is the model that drafts for those loaded next; None where it can't be chosen.
     """
 
     probe: Callable[[], Awaitable[Hardware]]
@@ -86,6 +87,7 @@ class ModelPicker:
     servers: Callable[[], AsyncGenerator[Sequence[ServerRow], None]] = no_servers
     override_machine: Callable[[Machine], Machine] | None = None
     adapters: StartupAdapters | None = None
+    drafts: DraftSetting | None = None
     used_files: dict[Path, str] = field(default_factory=dict)
     """The files that the chat has used since the start, with the titles of their models."""
 

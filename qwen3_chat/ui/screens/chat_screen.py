@@ -199,6 +199,8 @@ class ChatScreen(ReadingScreen):
                 self.transcript.reading_width = value
             case "chat_titles" | "export_thinking" | "export_format" | "notifications" | "terminal_title":
                 pass  # read each time it is needed
+            case "draft" if self.models is not None:
+                pass  # read when a model is loaded
             case "enter_key":
                 self.input.enter_sends = value == "send"
             case "export_folder" if settings.export_dir is not None:

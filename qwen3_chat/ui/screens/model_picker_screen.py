@@ -30,9 +30,18 @@ from qwen3_chat.models.picker import (
     ServerRow,
     build_model_table,
 )
+from qwen3_chat.models.picker.draft_choice import (
+    DraftChoice,
+    DraftTarget,
+    find_draft_choice,
+    find_draft_target,
+    list_draft_choices,
+    read_draft_files,
+    variant_target,
+)
 from qwen3_chat.models.picker.offer_text import describe_offers
 from qwen3_chat.record_copies import replace
-from qwen3_chat.request import LoadedModel
+from qwen3_chat.request import NO_DRAFT_MODEL, LoadedModel
 from qwen3_chat.session import EngineChoice, LocalModel
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, format_size
@@ -49,40 +58,12 @@ from qwen3_chat.ui.model_list import (
     ModelList,
     chosen_variant_index,
 )
-from qwen3_chat.ui.screens.dialog import Dialog
+from qwen3_chat.ui.screens.dialog import SHORT_DIALOG_ROWS, Dialog, show_dialog
+from qwen3_chat.ui.screens.draft_choice_screen import DraftChoiceScreen
 from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS, SteadyOptionList
 from qwen3_chat.ui.textual_compat.list_lines import FittingLine
 from qwen3_chat.ui.widgets.key_bar import KeyBar
-
-
-class ModelDetail(Vertical):
-    """The detail of the highlighted line: a paragraph and four lines, always there, so that nothing moves."""
-
-    DEFAULT_CSS = """
-    ModelDetail {
-        height: 8;
-        padding: 0 1;
-        background: $surface;
-        border-top: solid $primary 40%;
-        Static { height: 1; }
-        #model-reason { height: 3; }
-        #model-status { color: $accent; }
-    }
-    """
-    NAMES = ("reason", "quants", "context", "memory", "status")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lines = {name: Static(id=f"model-{name}", markup=False) for name in self.NAMES}
-
-    def compose(self) -> ComposeResult:
-        """Lay out the lines."""
-        yield from self._lines.values()
-
-    def show(self, **lines: Content | str) -> None:
-        """Set the lines; those not given become empty."""
-        for name, line in self._lines.items():
-            line.update(lines.get(name, ""))
+from qwen3_chat.ui.widgets.model_detail import LOW_ROWS, ModelDetail
 
 
 class ModelPickerScreen(Dialog[EngineChoice | None]):
@@ -97,6 +78,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         Binding("shift+tab", "quant(-1)", show=False, priority=True),
         key_binding("context", "right", "context(1)", priority=True),
         Binding("left", "context(-1)", show=False, priority=True),
+        key_binding("draft_model", "f4", "draft_model", priority=True),
         key_binding("pause", "f3", "pause", priority=True),
         key_binding("delete_model", "ctrl+d", "delete", priority=True),
         key_binding("close", "escape,f7", "close", priority=True),
@@ -104,6 +86,11 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         Binding("down", "move(1)", show=False, priority=True),
         Binding("pageup", "move(-8)", show=False, priority=True),
         Binding("pagedown", "move(8)", show=False, priority=True),
+    ]
+    VERTICAL_BREAKPOINTS = [
+        *Dialog.VERTICAL_BREAKPOINTS[:-1],
+        (SHORT_DIALOG_ROWS, "-low"),
+        (LOW_ROWS, "-tall"),
     ]
     DEFAULT_CSS = """
     ModelPickerScreen {
@@ -126,9 +113,10 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         OptionList > .option-list--option { padding: 0 1; }
         OptionList > .option-list--option-disabled { color: $primary; text-style: bold; }
         KeyBar { background: $surface; dock: bottom; }
+        &.-low #models-machine { max-height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         &.-short #models-machine { display: none; }
         &.-short ModelDetail { height: 5; #model-reason { height: 1; } }
-        &.-short #model-context { display: none; }
+        &.-short #model-context, &.-short #model-draft { display: none; }
     }
     """
 
@@ -215,6 +203,8 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             table, DemoRow(self.model_picker.demo), self.servers, self._files_without_a_row()
         )
         self.fill()
+        if self.model_picker.drafts is not None:
+            await to_thread(read_draft_files, self.model_picker.drafts.value, table, self.disk_models)
 
     def _files_without_a_row(self) -> tuple[FileRow, ...]:
         self.model_picker.remember(self.loaded)
@@ -321,20 +311,21 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         if isinstance(line, FileRow) and not self.question:
             adapters = self.model_picker.adapter_sentence(line.choice.path)
             parts = filter(None, (str(line.choice.path), adapters))
-            self.detail.show(reason=terminal_safe(SEPARATOR.join(parts)))
+            self.detail.show(reason=terminal_safe(SEPARATOR.join(parts)), draft=self._draft_line(line))
             self.refresh_bindings()
             return
         if not isinstance(line, ModelRow) or self.machine is None or self.model_list is None:
             is_demo = isinstance(line, DemoRow) and not self.question
             adapters = self.model_picker.adapter_sentence(self.model_picker.demo.path) if is_demo else ""
-            self.detail.show(reason=terminal_safe(adapters) or self.question)
+            draft = self._draft_line(line) if isinstance(line, DemoRow) and is_demo else ""
+            self.detail.show(reason=terminal_safe(adapters) or self.question, draft=draft)
             self.refresh_bindings()
             return
         variant = self.variant(line)
         table = self.model_list.table
         offers = table.offers_of(variant)
         offer_text = describe_offers(offers, table.recommendation) if offers else ""
-        facts = [draft.verdict] if (draft := table.draft_of(variant)) else []
+        facts = []
         if variant.file is not None:
             facts.append(self.model_picker.adapter_sentence(variant.file.path))
         download = self.model_picker.downloads.states.get(variant.key)
@@ -344,12 +335,35 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             else model_list.reason_line(line, variant, offer_text, *facts),
             quants=model_list.quants_line(line, chosen_variant_index(line, self.chosen_quants)),
             context=model_list.context_line(CONTEXT_STEPS, self.n_ctx_step),
+            draft=self._draft_line(line),
             memory=model_list.progress_line(download)
             if download and download.phase is not DownloadPhase.DONE
             else model_list.memory_line(self.machine, variant.assessment),
             status="" if self.question else self._status_text(variant, download),
         )
         self.refresh_bindings()
+
+    def _draft_line(self, line: Line) -> Content | str:
+        drafts, machine, loaded = self.model_picker.drafts, self.machine, self.loaded
+        if drafts is None or machine is None or self.model_list is None:
+            return ""
+        is_off = drafts.value == NO_DRAFT_MODEL  # then no file is read for it
+        target = DraftTarget("", None) if is_off else self._draft_target(line, machine)
+        is_in_use = isinstance(line, ModelRow) and self.is_in_use(self.variant(line))
+        is_in_use = is_in_use or (isinstance(line, FileRow) and self._uses(line))
+        return model_list.draft_line(
+            find_draft_choice(drafts.value, target, machine, self.disk_models),
+            self.model_list.table.draft_of(self.variant(line)) if isinstance(line, ModelRow) else None,
+            loaded if is_in_use else None,
+        )
+
+    def _drafts_now(self, variant: ModelVariant) -> bool:
+        """Return whether the model in use may have this file open, to draft."""
+        drafts, machine, loaded = self.model_picker.drafts, self.machine, self.loaded
+        if drafts is None or machine is None or loaded is None or not loaded.draft or variant.file is None:
+            return False
+        option = find_draft_choice(drafts.value, DraftTarget(loaded.name, None), machine, self.disk_models)
+        return option.path == variant.file.path
 
     def _status_text(self, variant: ModelVariant, download: Download | None) -> str:
         if download is not None and download.phase is not DownloadPhase.DONE:
@@ -386,6 +400,9 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
                 return isinstance(line, ModelRow) and len(line.variants) > 1
             case "context":
                 return self.machine is not None
+            case "draft_model":
+                is_model = isinstance(line, ModelRow | DemoRow | FileRow)
+                return is_model and self.machine is not None and self.model_picker.drafts is not None
             case "pause":
                 download = (
                     self.model_picker.downloads.states.get(self.variant(line).key)
@@ -434,6 +451,39 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         self.n_ctx_step = max(0, min(len(CONTEXT_STEPS) - 1, self.n_ctx_step + step))
         self.show_detail()
         await self.reassess()
+
+    @work(exclusive=True, group="draft", exit_on_error=False)
+    async def action_draft_model(self) -> None:
+        """Let the user choose the model that drafts, by what it comes to beside the highlighted one."""
+        self._withdraw_question()
+        drafts, machine, line = self.model_picker.drafts, self.machine, self.highlighted
+        if drafts is None or machine is None or line is None:
+            return
+        with notify_errors(self, "task.draft_model"):
+            before = drafts.value
+
+            def list_options() -> tuple[str, Sequence[DraftChoice]]:
+                target = self._draft_target(line, machine)
+                return target.title, list_draft_choices(target, machine, self.disk_models, before)
+
+            title, options = await to_thread(list_options)
+            value = await show_dialog(self, DraftChoiceScreen(title, options, before))
+            if value is None:
+                return
+            drafts.choose(value)
+            self.show_detail()
+            label = model_list.draft_value_label(value)
+            self.notify(t("ui.drafts.chosen", draft=terminal_safe(label)))
+
+    def _draft_target(self, line: Line, machine: Machine) -> DraftTarget:
+        match line:
+            case ModelRow():
+                return variant_target(self.variant(line))
+            case FileRow(title=title, choice=choice):
+                return find_draft_target(choice.path, title, machine)
+            case _:
+                demo = self.model_picker.demo.path
+                return find_draft_target(demo, t("ui.drafts.demo"), machine)
 
     def action_choose(self) -> None:
         """Use or download the highlighted model, after a question if it does not fit."""
@@ -487,8 +537,9 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         if not isinstance(row, ModelRow):
             return
         variant = self.variant(row)
-        if self.is_in_use(variant):
-            self.notify(t("ui.models.in_use"), severity="warning")
+        if self.is_in_use(variant) or self._drafts_now(variant):
+            key = "ui.models.in_use" if self.is_in_use(variant) else "ui.drafts.in_use"
+            self.notify(t(key), severity="warning")
             return
         with notify_errors(self, "task.delete_model"):
             try:

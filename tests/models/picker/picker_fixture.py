@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qwen3_chat.config import read_settings
+from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.engine import Engine
 from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.fit import Machine
@@ -15,6 +17,7 @@ from qwen3_chat.models.hub.model_pull import PullEventSink
 from qwen3_chat.models.hub.sources import HuggingFace
 from qwen3_chat.models.library import find_model_dirs
 from qwen3_chat.models.picker import Downloads, ModelPicker, ServerRow
+from qwen3_chat.models.picker.draft_choice import DraftSetting
 from qwen3_chat.session import EngineChoice, LocalModel
 from qwen3_chat.texts.formatting import GIB
 from tests.fakes import FakeEngine
@@ -44,6 +47,16 @@ class PickerFixture:
     servers: tuple[ServerRow, ...] = ()
     engine_factory: Callable[[EngineChoice], Engine] = lambda choice: FakeEngine()
     choices: list[EngineChoice] = field(default_factory=list)
+    named_draft: str | None = None
+
+    @property
+    def settings_store(self) -> SettingsStore:
+        """The settings of the picker, stored where the app of a test has its own."""
+        return self._settings_store
+
+    def __post_init__(self) -> None:
+        file = self.folder / "config.toml"
+        self._settings_store = SettingsStore(read_settings(file).settings, file)
 
     def model_picker(self) -> ModelPicker:
         return ModelPicker(
@@ -55,6 +68,7 @@ class PickerFixture:
             demo=LocalModel(Path("demo.gguf")),
             servers=self._servers,
             override_machine=lambda _: self.machine,
+            drafts=DraftSetting(self._settings_store, self.named_draft),
         )
 
     async def _servers(self) -> AsyncGenerator[Sequence[ServerRow], None]:
