@@ -38,7 +38,7 @@ from qwen3_chat.servers import Endpoint
 from qwen3_chat.session import ChatSession, SessionEvent, TurnOptions
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import CallRecord
-from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
+from qwen3_chat.tools.built_in_tools import Toolbox
 
 MAX_STEPS = 6
 
@@ -183,7 +183,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--llama-server", type=Path, metavar="PROGRAM")
     parser.add_argument("--endpoint", metavar="URL", help="a server that serves the model already")
     parser.add_argument("--preset", choices=("app", "demo"), default="app", help="the sampling parameters")
-    parser.add_argument("--tools", default=",".join(BUILT_IN_TOOLS), help="the tools on offer")
+    parser.add_argument("--tools", default="now,calculator", help="the tools on offer")
     parser.add_argument("--tools-in-system", action="store_true", help="for a template that knows no tools")
     parser.add_argument(
         "--questions", type=Path, metavar="JSONL", help="others than the 200, in the same form"

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 
 from demo_model.batches import MIXED_UNTIL
-from demo_model.gguf_file import write_gguf
+from demo_model.gguf_file import read_weights, write_gguf
 from demo_model.recipe import Recipe
 from demo_model.shape import Shape
 from demo_model.training import Training
@@ -57,15 +58,26 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--export", type=Path, metavar="GGUF", help="only write the checkpoint as a GGUF file"
     )
+    parser.add_argument(
+        "--blend",
+        nargs=2,
+        metavar=("GGUF", "SHARE"),
+        help="write with --export a mean with the weights of before, of which this is the share",
+    )
     return parser.parse_args()
 
 
-def export(training: Training, path: Path) -> None:
-    """Write the averaged weights as GGUF and print a description of them."""
+def export(training: Training, path: Path, blend: Sequence[str] | None) -> None:
+    """Write the averaged weights as GGUF, blended with others where these are named; print a description."""
     size = f"{training.shape.count_parameters() / 1e6:.1f} million parameters"
     origin = f"seed {training.recipe.seed}, {training.step} steps, loss {training.loss:.4f}"
     description = f"A toy of {size} for trying qwen3-chat's interface; {origin}"
-    write_gguf(path, training.averaged_weights(), training.shape, description)
+    weights = training.averaged_weights()
+    if blend:
+        share = float(blend[1])
+        before = read_weights(Path(blend[0]), weights)
+        weights = {name: (1 - share) * weight + share * before[name] for name, weight in weights.items()}
+    write_gguf(path, weights, training.shape, description)
     print(f"{path}: {description}")
 
 
@@ -110,7 +122,7 @@ def main() -> None:
         if arguments.after:
             training.begin_with(arguments.after)
     if arguments.export:
-        export(training, arguments.export)
+        export(training, arguments.export, arguments.blend)
     else:
         train(training, arguments.checkpoint, arguments.workers, arguments.minutes)
 

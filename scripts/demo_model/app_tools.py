@@ -240,7 +240,9 @@ def draw_app_chats(rng: random.Random, n_chats: int, *, is_plain: bool) -> list[
     kinds = [kind for kind, (weight, names) in _KINDS.items() if weight and set(names) <= set(offer.names)]
     chats = []
     for _ in range(n_chats):
-        language, modes = draw_language(rng), Modes(rng, offer.system)
+        # Where a place begins and ends takes longer to learn in Chinese, which has no spaces.
+        language = Language.EN if rng.random() < 0.4 else Language.ZH
+        modes = Modes(rng, offer.system)
         goes_on = CLOCK in offer.names and rng.random() < 0.12
         turns = [_draw_turn(rng, language, offer, modes, kinds, is_short=not goes_on and rng.random() < 0.5)]
         if goes_on:

@@ -26,8 +26,8 @@ PREFIX_LENGTH = 1280
 """Tokens of the longest prompt with tools that is learnt from in this way."""
 SHORT, LONG = (40, 128), (10, 448)
 """Continuations of a prompt with tools, and the tokens in each: calls, and calls with results and answers."""
-BINS = ((8, 256), (4, 1024), (1, 2560))
-"""Bins and their lengths, for what was learnt before; every second step has the longest."""
+BINS = ((8, 256), (4, 1024), (1, 3328))
+"""Bins and their lengths, for what was learnt before; every second step has the longest, for many tools."""
 _N_CHATS = 130
 _MAX_DRAWS = 16
 
@@ -87,6 +87,12 @@ def _draw_made_up(rng: random.Random) -> list[Dialogue]:
 def _draw_others(rng: random.Random, shapes: Sequence[tuple[int, int]]) -> tuple[Batch, ...]:
     """Draw rows into the bins of the shortest length that holds them."""
     bins: list[list[list[Row]]] = [[[] for _ in range(n_bins)] for n_bins, _ in shapes]
+    if shapes[-1] == BINS[-1]:
+        chat = draw_tool_chat(
+            rng, draw_language(rng), rng.choice((1, 2, 3)), draw_tools(rng, rng.choice((8, 9)))
+        )
+        row = row_of_dialogue(chat)
+        bins[-1][0] += [row] if len(row) <= BINS[-1][1] else []
     for _ in range(_MAX_DRAWS):
         for row in draw_rows(rng, 1.0):
             fitting = (pair for pair in zip(bins, shapes, strict=True) if len(row) <= pair[1][1])
