@@ -190,18 +190,24 @@ def test_a_reply_without_a_call_is_the_same_with_and_without_a_grammar(
         user_message("Count to 12."),
         mode=ThinkingMode.THINK,
         sampling=replace(WILD, temperature=1),
-        seed=3,
         tools=tools,
         max_tokens=80,
         guesses=False,
     )
+    opening = model.vocab.specials["<tool_call>"]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "qwen3_chat.engine.worker.tool_call_constraint.ToolCallConstraint.follow", lambda *_: None
+        )
+        for seed in range(20):
+            clear_context(model)
+            free = reply_to(model, replace(request, seed=seed))
+            if opening not in free.message.token_ids:
+                break
     clear_context(model)
-    held = reply_to(model, request)
-    monkeypatch.setattr(
-        "qwen3_chat.engine.worker.tool_call_constraint.ToolCallConstraint.follow", lambda *_: None
-    )
-    clear_context(model)
-    assert reply_to(model, request).message.token_ids == held.message.token_ids
+    held = reply_to(model, replace(request, seed=seed))
+    assert free.message.token_ids == held.message.token_ids
+    assert opening not in held.message.token_ids
     assert not held.message.tool_calls
 
 
@@ -483,7 +489,8 @@ def test_a_reply_as_it_was_sampled_goes_on_with_a_call(model: LlamaModel) -> Non
         request = chat_request(user_message(question), mode=mode, max_tokens=200)
         ended = reply_to(model, request)
         assert ended.stop_reason is StopReason.END_OF_TURN
-        turn = required(model, ended.message, messages=request.messages, mode=mode)
+        mild = replace(WILD, temperature=1)  # at 2 a value may not end within the tokens that there are
+        turn = required(model, ended.message, messages=request.messages, mode=mode, sampling=mild)
         assert check_is_held(turn, SCHEMAS["two values"])
         kept = ended.message.token_ids[:-1]
         assert turn.message.token_ids[: len(kept)] == kept

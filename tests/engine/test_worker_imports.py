@@ -71,6 +71,7 @@ def test_the_worker_loads_little_besides_itself() -> None:
     loaded = {name for name in loaded_by("qwen3_chat.engine.worker.command_loop") if "qwen3_chat." in name}
     models = {name for name in loaded if name.startswith("qwen3_chat.models")}
     names = [
+        "displayed_names",
         "gguf",
         "gguf_names",
         "header_shape",
