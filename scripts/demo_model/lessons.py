@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import Dataset
 
 from demo_model.app_tools import draw_app_chats
@@ -115,14 +114,8 @@ class LossOfLesson:
         with torch.autocast("cpu", torch.bfloat16):
             for tools in lesson.tools:
                 states = self._continue(network, tools.prefix, tools.n_prefix, tools.ids)
-                losses.append(_mean_loss(network, states, tools))
+                losses.append(network.mean_loss(states, tools))
             for others in lesson.others:
                 states = self._forward(others.ids, others.positions, mask(others))
-                losses.append(_mean_loss(network, states, others))
+                losses.append(network.mean_loss(states, others))
         return torch.stack(losses).mean()
-
-
-def _mean_loss(network: Network, states: Tensor, batch: Batch | PrefixBatch) -> Tensor:
-    logits = network.logits(states.flatten(0, 1)[batch.predictors]).float()
-    losses = functional.cross_entropy(logits, batch.targets, reduction="none")
-    return losses @ batch.weights / batch.weights.sum()

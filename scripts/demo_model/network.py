@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,19 +28,25 @@ class Attention(nn.Module):
         self.q_norm = nn.RMSNorm(shape.head_width, eps=shape.norm_epsilon)
         self.k_norm = nn.RMSNorm(shape.head_width, eps=shape.norm_epsilon)
 
-    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor, seen: Tensor | BlockMask) -> Tensor:
-        """Map (bins, length, width) to the same shape; `seen` says which tokens see which."""
+    def heads(self, x: Tensor, cosines: Tensor, sines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map (bins, length, width) to queries, keys and values, each (bins, heads, length, head width)."""
         n_bins, length, _ = x.shape
         shape = self.shape
         q = self.q_norm(self.q(x).view(n_bins, length, shape.n_heads, shape.head_width)).transpose(1, 2)
         k = self.k_norm(self.k(x).view(n_bins, length, shape.n_kv_heads, shape.head_width)).transpose(1, 2)
         v = self.v(x).view(n_bins, length, shape.n_kv_heads, shape.head_width).transpose(1, 2)
-        q, k = (rotate(part, cosines, sines).to(v.dtype) for part in (q, k))
+        return rotate(q, cosines, sines).to(v.dtype), rotate(k, cosines, sines).to(v.dtype), v
+
+    def join(self, mixed: Tensor) -> Tensor:
+        """Map what the heads have mixed, (bins, heads, length, head width), to (bins, length, width)."""
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor, seen: Tensor | BlockMask) -> Tensor:
+        """Map (bins, length, width) to the same shape; `seen` says which tokens see which."""
+        q, k, v = self.heads(x, cosines, sines)
         if isinstance(seen, BlockMask):  # on a GPU: skips the blocks in which nothing is seen
-            mixed = flex_attention(q, k, v, block_mask=seen, enable_gqa=True)
-        else:
-            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
-        return self.out(mixed.transpose(1, 2).reshape(n_bins, length, -1))
+            return self.join(flex_attention(q, k, v, block_mask=seen, enable_gqa=True))
+        return self.join(functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True))
 
 
 class FeedForward(nn.Module):
@@ -70,6 +77,19 @@ class Block(nn.Module):
         """Map (bins, length, width) to the same shape."""
         x = x + self.attention(self.attention_norm(x), cosines, sines, seen)
         return x + self.ffn(self.ffn_norm(x))
+
+
+class Predictions(Protocol):
+    """What is predicted in a batch: after which tokens, what, and how much it weighs."""
+
+    @property
+    def predictors(self) -> Tensor: ...  # noqa: D102 - as in the batches
+
+    @property
+    def targets(self) -> Tensor: ...  # noqa: D102
+
+    @property
+    def weights(self) -> Tensor: ...  # noqa: D102
 
 
 class Network(nn.Module):
@@ -105,6 +125,12 @@ class Network(nn.Module):
     def logits(self, states: Tensor) -> Tensor:
         """Map (n, width) to (n, vocabulary)."""
         return functional.linear(states, self.embedding.weight)
+
+    def mean_loss(self, states: Tensor, batch: Predictions) -> Tensor:
+        """Return the weighted mean of the cross-entropies of what is predicted from states (…, width)."""
+        logits = self.logits(states.flatten(0, -2)[batch.predictors]).float()
+        losses = functional.cross_entropy(logits, batch.targets, reduction="none")
+        return losses @ batch.weights / batch.weights.sum()
 
 
 def rotations(positions: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from demo_model.network import Attention, Network, rotate, rotations
+from demo_model.network import Network, rotations
 from demo_model.trees import Row
 
 
@@ -59,23 +58,14 @@ def continue_prefix(network: Network, prefix: Tensor, n_prefix: Tensor, ids: Ten
     of_ids = rotations((n_prefix + steps)[None], network.shape)
     x, y = network.embedding(prefix), network.embedding(ids)
     for block in network.blocks:
-        q, k, v = _heads(block.attention, block.attention_norm(x), of_prefix)
+        q, k, v = block.attention.heads(block.attention_norm(x), *of_prefix)
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-        x = x + block.attention.out(mixed.transpose(1, 2).reshape(*x.shape[:2], -1))
+        x = x + block.attention.join(mixed)
         x = x + block.ffn(block.ffn_norm(x))
-        own_q, own_k, own_v = _heads(block.attention, block.attention_norm(y), of_ids)
+        own_q, own_k, own_v = block.attention.heads(block.attention_norm(y), *of_ids)
         keys = torch.cat((k.expand(len(y), -1, -1, -1), own_k), dim=2)
         values = torch.cat((v.expand(len(y), -1, -1, -1), own_v), dim=2)
         mixed = functional.scaled_dot_product_attention(own_q, keys, values, attn_mask=seen, enable_gqa=True)
-        y = y + block.attention.out(mixed.transpose(1, 2).reshape(*y.shape[:2], -1))
+        y = y + block.attention.join(mixed)
         y = y + block.ffn(block.ffn_norm(y))
     return network.norm(y)
-
-
-def _heads(attention: Attention, x: Tensor, turned: tuple[Tensor, Tensor]) -> Sequence[Tensor]:
-    shape = attention.shape
-    n, length, _ = x.shape
-    q = attention.q_norm(attention.q(x).view(n, length, shape.n_heads, shape.head_width)).transpose(1, 2)
-    k = attention.k_norm(attention.k(x).view(n, length, shape.n_kv_heads, shape.head_width)).transpose(1, 2)
-    v = attention.v(x).view(n, length, shape.n_kv_heads, shape.head_width).transpose(1, 2)
-    return rotate(q, *turned).to(v.dtype), rotate(k, *turned).to(v.dtype), v

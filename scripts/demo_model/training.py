@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.multiprocessing import set_sharing_strategy
-from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from torch.utils.data import DataLoader
 
@@ -146,13 +145,7 @@ def loss_of(network: Network, batch: Batch) -> Tensor:
         network(batch.ids[number, None], batch.positions[number, None], mask(batch.bin(number)))
         for number in range(len(batch.ids))
     ]
-    return _mean_loss(network, torch.cat(states), batch)
-
-
-def _mean_loss(network: Network, states: Tensor, batch: Batch) -> Tensor:
-    logits = network.logits(states.flatten(0, 1)[batch.predictors]).float()
-    losses = functional.cross_entropy(logits, batch.targets, reduction="none")
-    return losses @ batch.weights / batch.weights.sum()
+    return network.mean_loss(torch.cat(states), batch)
 
 
 class LossOnGpu:
@@ -167,7 +160,7 @@ class LossOnGpu:
         """Return the weighted mean of the cross-entropies."""
         seen = self._blocks(batch)
         with torch.autocast("cuda", torch.bfloat16):
-            return _mean_loss(network, self._forward(batch.ids, batch.positions, seen), batch)
+            return network.mean_loss(self._forward(batch.ids, batch.positions, seen), batch)
 
     def _blocks(self, batch: Batch) -> BlockMask:
         """Make the mask from tensors that stay in place, for which nothing is compiled again."""
